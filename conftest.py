@@ -1,0 +1,42 @@
+"""Options and the notebooks' manners: the test profile, `gpu` cells, stop at the first error."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("GANTUTOR_PROFILE", "test")
+# The kernels inherit it: two threads in each of two processes starve each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--gpu", action="store_true", help="also run the cells tagged gpu")
+    parser.addoption("--train", action="store_true",
+                     help="also run the proofs that train from scratch (an hour)")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        cell = getattr(item, "cell", None)
+        tags = cell.metadata.get("tags", []) if cell is not None else []
+        if "gpu" in tags and not config.getoption("--gpu"):
+            item.add_marker(pytest.mark.skip(reason="gpu cell: ask with --gpu"))
+        if item.get_closest_marker("train") and not config.getoption("--train"):
+            item.add_marker(pytest.mark.skip(reason="trains from scratch: ask with --train"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "train: trains from scratch, only with --train")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if getattr(item, "cell", None) is not None and outcome.get_result().failed:
+        item.parent.first_bad = getattr(item.parent, "first_bad", item.name)
+
+
+def pytest_runtest_setup(item):
+    first = getattr(item.parent, "first_bad", None)
+    if getattr(item, "cell", None) is not None and first:
+        pytest.skip(f"{first} failed before this cell")

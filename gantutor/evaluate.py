@@ -1,0 +1,263 @@
+"""The panel: how right a translation is, on held-out pairs that nobody trained on.
+
+    python -m gantutor.evaluate judges       # trains the fixed classifiers again
+
+This is the only module that opens the hidden pairs.
+"""
+
+import argparse
+import functools
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gantutor import data, metrics
+from gantutor.models import Judge
+from gantutor.training import load_weights, save_weights, seed_everything
+
+PACKS = ("landscapes", "avatars")
+GRAIN_SEED = 7
+
+# ------------------------------------------------------------ hidden pairs
+
+
+@functools.lru_cache(maxsize=4)
+def held_out_pairs(pack, size):
+    """(x, y, records) of 300 held-out pairs: float (N, 3, size, size) in [-1, 1].
+
+    Landscapes are crops of photographs that neither domain trains on; they have no attribute
+    records (None).
+    """
+    if pack == "avatars":
+        records = data.avatar_records("held_out")
+        folder = data.data_folder() / "avatars"
+        x, y = (data.to_float(data.load_sheet(folder / f"hidden_{k}_{size}.webp",
+                                              len(records), size)) for k in "xy")
+        return x, y, records
+    if pack == "landscapes":
+        x = data.to_float(data.crops(data.SPLIT["held_out"], 300, size, seed=4))
+        return x, data.retro(x, torch.Generator().manual_seed(GRAIN_SEED)), None
+    raise ValueError(f"pack={pack!r}: expected one of {PACKS}")
+
+
+class PairedBatches(data.Unpaired):
+    """X with its true counterparts: what no unpaired method may see, for the ceiling alone."""
+
+    def __init__(self, x, y, batch_size, seed=0):
+        super().__init__(x, y, batch_size, seed)
+
+    def next_batch(self):
+        if len(self.order["x"]) < self.batch_size:
+            self.order["x"] = torch.randperm(len(self.stacks["x"]), generator=self.generator)
+        index, self.order["x"] = (self.order["x"][: self.batch_size],
+                                  self.order["x"][self.batch_size:])
+        return {name: data.to_float(stack[index]) for name, stack in self.stacks.items()}
+
+
+def paired_training_set(pack, size, batch_size, seed=0):
+    """The training X of `pack` with their hidden counterparts, as `PairedBatches`."""
+    if pack == "avatars":
+        x = data.avatars(size).stacks["x"]
+        y = data.load_sheet(data.data_folder() / "avatars" / f"hidden_train_{size}.webp",
+                            len(x), size)
+    else:
+        x = data.landscapes(size).stacks["x"]
+        y = data.to_uint8(data.retro(data.to_float(x), torch.Generator().manual_seed(11)))
+    return PairedBatches(x, y, batch_size, seed)
+
+
+class Supervised(nn.Module):
+    """The ceiling: the same generator, trained on the pairs with an L1 loss."""
+
+    def __init__(self, G_xy):
+        super().__init__()
+        self.G_xy = G_xy
+
+    def players(self):
+        return [self.G_xy], []
+
+    def translate(self, x):
+        return self.G_xy(x)
+
+    def generator_loss(self, batch):
+        loss = F.l1_loss(self.G_xy(batch["x"]), batch["y"])
+        return loss, {"L1": loss.detach()}
+
+
+# ------------------------------------------------------------------ judges
+
+
+def _nearly_y(x, y, generator):
+    """Images that are not quite Y, for the domain judge to refuse.
+
+    A third each: a blend of x with its counterpart (half translated), y blurred, y tinted.
+    """
+    n, third = len(y), len(y) // 3
+    amount = torch.rand(n, 1, 1, 1, generator=generator)
+    blend = y + (0.3 + 0.7 * amount) * (x - y)
+    blurred = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    gain = 1 + 0.3 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
+    tint = ((y + 1) * gain - 1).clamp(-1, 1)
+    return torch.cat([blend[:third], blurred[third: 2 * third], tint[2 * third:]])
+
+
+def train_judges(pack, size, steps=3000, seed=0):
+    """Trains and saves the fixed classifiers of `pack`; returns their held-out accuracy.
+
+    Attributes are read off real Y images only (Y's own and X's hidden counterparts); the domain
+    judge tells real Y images from X images, half-translated, blurred and tinted ones.
+    """
+    seed_everything(seed)
+    generator = torch.Generator().manual_seed(seed)
+    pairs = paired_training_set(pack, size, 64, seed)
+    unpaired = getattr(data, pack)(size, 64, seed)
+    sizes = AVATAR_SIZES if pack == "avatars" else ()
+    judge = Judge(size, sizes)
+    optimiser = torch.optim.Adam(judge.parameters(), 2e-3)
+    records = {k: data.avatar_records(f"train_{k}") for k in "xy"} if sizes else None
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
+        index = torch.randint(len(pairs.stacks["x"]), (32,), generator=generator)
+        x, true_y = (data.to_float(pairs.stacks[k][index]) for k in "xy")
+        other = torch.randint(len(unpaired.stacks["y"]), (32,), generator=generator)
+        y = data.to_float(unpaired.stacks["y"][other])
+        real = torch.cat([true_y, y])
+        real = real + 0.02 * torch.randn(real.shape, generator=generator)
+        fake = torch.cat([x, _nearly_y(x, true_y, generator)])
+        domain, attributes = judge(torch.cat([real, fake]))
+        target = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))])
+        loss = F.binary_cross_entropy_with_logits(domain, target)
+        if sizes:
+            truth = torch.cat([records["x"][index], records["y"][other]])
+            loss = loss + sum(F.cross_entropy(logits[: len(real)], truth[:, k])
+                              for k, logits in enumerate(attributes))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    path = data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_weights(path, {"judge": judge}, half=True, metadata={
+        "command": "python -m gantutor.evaluate judges", "seed": str(seed),
+        "steps": str(steps), "torch": torch.__version__})
+    load_judge.cache_clear()
+    return judge_accuracy(pack, size)
+
+
+AVATAR_SIZES = (4, 6, 5, 4, 2, 2, 2, 2)  # values of each of data.ATTRIBUTES
+
+
+@functools.lru_cache(maxsize=8)
+def load_judge(pack, size):
+    """The shipped judge of `pack` at `size` px, in eval mode and frozen."""
+    judge = Judge(size, AVATAR_SIZES if pack == "avatars" else ())
+    path = data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no judge for {pack} at {size} px; train it with "
+                                "`python -m gantutor.evaluate judges`")
+    load_weights(path, {"judge": judge})
+    return judge.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def in_batches(function, images, batch_size=100):
+    """`function` over `images` a batch at a time, results concatenated; no gradients."""
+    return torch.cat([function(part) for part in images.split(batch_size)])
+
+
+def read_attributes(images, size):
+    """(N, 8) attribute values that the fixed classifier reads off voxel-art images."""
+    judge = load_judge("avatars", size)
+    return in_batches(lambda b: torch.stack([a.argmax(1) for a in judge(b)[1]], 1), images)
+
+
+def judge_accuracy(pack, size):
+    """Accuracy of the fixed classifiers on real held-out images: name -> share.
+
+    An attribute below 0.98 is unreliable: read its column with that in mind.
+    """
+    x, y, records = held_out_pairs(pack, size)
+    judge = load_judge(pack, size)
+    says_y = in_batches(lambda b: judge(b)[0] > 0, torch.cat([x, y]))
+    truth = torch.arange(len(x) + len(y)) >= len(x)
+    accuracy = {"domain": (says_y == truth).float().mean().item()}
+    if records is not None:
+        right = (read_attributes(y, size) == records).float().mean(0)
+        accuracy |= dict(zip(data.ATTRIBUTES, right.tolist(), strict=True))
+    return accuracy
+
+
+# ------------------------------------------------------------------- panel
+
+
+@torch.no_grad()
+def panel(translate, pack, size, back=None):
+    """Every number of the panel for `translate`: x (N, 3, H, W) -> its translation into Y.
+
+    Returns a dict. Per pack the same keys: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM",
+    "domain reached" (share), "KID x1000", "diversity" (spread over inputs, 1 = the true
+    targets'), and where there is a way `back`: "cycle L1". For the avatars first of all
+    "translated right" and "content kept" (shares), and "by attribute", a dict.
+    """
+    x, y, records = held_out_pairs(pack, size)
+    fake = in_batches(translate, x)
+    if fake.shape != y.shape:
+        raise ValueError(f"translate: expected images of shape {tuple(y.shape)}, "
+                         f"found {tuple(fake.shape)}")
+    judge = load_judge(pack, size)
+    reached = in_batches(lambda b: judge(b)[0] > 0, fake)
+    result = {}
+    if records is not None:
+        right = read_attributes(fake, size) == records
+        result["translated right"] = (right & reached[:, None]).float().mean().item()
+        result["content kept"] = right.float().mean().item()
+        result["by attribute"] = dict(zip(data.ATTRIBUTES, right.float().mean(0).tolist(),
+                                          strict=True))
+    features = [in_batches(judge.features, images) for images in (fake, y)]
+    result |= {
+        "hidden-pair L1": metrics.l1(fake, y), "PSNR": metrics.psnr(fake, y),
+        "SSIM": metrics.ssim(fake, y), "domain reached": reached.float().mean().item(),
+        "KID x1000": 1000 * metrics.kid(*features),
+        "diversity": metrics.spread(fake) / metrics.spread(y),
+    }
+    if back is not None:
+        result["cycle L1"] = metrics.l1(in_batches(back, fake), x)
+    return result
+
+
+def chance(part="held_out"):
+    """Accuracy, by attribute, of always guessing the commonest value: name -> share."""
+    records = data.avatar_records(part)
+    return {name: (column.bincount().max() / len(column)).item()
+            for name, column in zip(data.ATTRIBUTES, records.T, strict=True)}
+
+
+def do_nothing(pack, size):
+    """The panel's first reference row: the output is the input."""
+    return panel(lambda x: x, pack, size)
+
+
+def confusion(translate, attribute, size=32):
+    """(values, values) counts: true value of `attribute` (rows) against the value read.
+
+    A clean permutation off the diagonal is a wrong translation that no cycle can see.
+    """
+    x, _, records = held_out_pairs("avatars", size)
+    k = data.ATTRIBUTES.index(attribute)
+    read = read_attributes(in_batches(translate, x), size)[:, k]
+    n = AVATAR_SIZES[k]
+    return torch.bincount(records[:, k] * n + read, minlength=n * n).view(n, n)
+
+
+def main(arguments=None):
+    """``python -m gantutor.evaluate judges``."""
+    parser = argparse.ArgumentParser(prog="python -m gantutor.evaluate")
+    parser.add_argument("command", choices=["judges"])
+    parser.parse_args(arguments)
+    for pack, size in (("landscapes", 64), ("avatars", 32), ("avatars", 64)):
+        accuracy = train_judges(pack, size)
+        print(pack, size, {name: round(value, 3) for name, value in accuracy.items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Losses as pure functions, and the pool of earlier translations.
+
+Scores are a discriminator's raw outputs (no sigmoid), one an image (N, 1) or one a patch
+(N, 1, h, w). Images are (N, 3, H, W) in [-1, 1]. Every loss is a scalar tensor, a mean over
+everything, so its weight does not depend on the batch or image size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def lsgan_generator_loss(fake_scores):
+    """mean((D(fake) - 1)^2): make the discriminator say 1.
+
+    Mao et al., "Least Squares GAN", ICCV 2017, eq. 9, without its factor 1/2, as in CycleGAN.
+    """
+    return ((fake_scores - 1) ** 2).mean()
+
+
+def lsgan_discriminator_loss(real_scores, fake_scores):
+    """(mean((D(real) - 1)^2) + mean(D(fake)^2)) / 2. Mao et al., ICCV 2017, eq. 9.
+
+    The half is CycleGAN's too: it slows D down against G.
+    """
+    return 0.5 * (((real_scores - 1) ** 2).mean() + (fake_scores**2).mean())
+
+
+def bce_generator_loss(fake_scores):
+    """-mean(log sigmoid(D(fake))), the non-saturating loss of Goodfellow et al., 2014, section 3.
+
+    Scores are logits; softplus(-s) = -log sigmoid(s) stays finite where log(sigmoid) would not.
+    """
+    return F.softplus(-fake_scores).mean()
+
+
+def bce_discriminator_loss(real_scores, fake_scores):
+    """-(mean(log sigmoid(D(real))) + mean(log(1 - sigmoid(D(fake))))) / 2, scores are logits.
+
+    Goodfellow et al., 2014, eq. 1, halved like the LSGAN loss above.
+    """
+    return 0.5 * (F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean())
+
+
+def wgan_generator_loss(fake_scores):
+    """-mean(D(fake)). Arjovsky, Chintala, Bottou, 2017, algorithm 1."""
+    return -fake_scores.mean()
+
+
+def wgan_discriminator_loss(real_scores, fake_scores):
+    """mean(D(fake)) - mean(D(real)), not halved; negative while D tells them apart.
+
+    Arjovsky, Chintala, Bottou, 2017, algorithm 1. Needs a Lipschitz D: see gradient_penalty.
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def gradient_penalty(D, real, fake, alpha=None):
+    """mean((||grad D(x_hat)||_2 - 1)^2) with x_hat = alpha real + (1 - alpha) fake.
+
+    Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, eq. 3, without its
+    weight lambda_gp. One alpha and one norm (over all of its pixels) an image.
+
+    D: maps images to scores; where it has several heads pass `lambda x: D(x)[0]`. The scores of
+    an image's patches are summed before the gradient is taken, as StarGAN's authors do.
+    real, fake: images of one shape (no gradient flows into them); ValueError otherwise.
+    alpha: N values in [0, 1]; drawn uniformly when None.
+    """
+    _require_same_shape("real", real, "fake", fake)
+    n = len(real)
+    alpha = torch.rand(n, device=real.device) if alpha is None else torch.as_tensor(alpha)
+    if alpha.numel() != n:
+        raise ValueError(f"alpha must hold one value for each of {n} images, got {alpha.numel()}")
+    alpha = alpha.to(real).reshape(n, 1, 1, 1)
+    with torch.enable_grad():  # so that it can also be measured under no_grad
+        x_hat = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
+        # No image's score depends on another image, so one backward pass through the sum gives
+        # every image's own gradient. create_graph: the penalty is itself differentiated.
+        (gradient,) = torch.autograd.grad(D(x_hat).sum(), x_hat, create_graph=True)
+        return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+
+def cycle_consistency_loss(x, x_reconstructed):
+    """mean(|x - G_yx(G_xy(x))|). Zhu et al., "CycleGAN", ICCV 2017, eq. 2 (one direction).
+
+    Two images of one shape; ValueError otherwise.
+    """
+    _require_same_shape("x", x, "x_reconstructed", x_reconstructed)
+    return F.l1_loss(x_reconstructed, x)
+
+
+def identity_loss(y, G_xy_of_y):
+    """mean(|G_xy(y) - y|): what is in Y already should pass G_xy unchanged.
+
+    Taigman, Polyak, Wolf, ICLR 2017; Zhu et al., "CycleGAN", ICCV 2017, section 5.2. Not the
+    cycle loss: G_xy sees an image of its *own output* domain, once.
+    Two images of one shape; ValueError otherwise.
+    """
+    _require_same_shape("y", y, "G_xy_of_y", G_xy_of_y)
+    return F.l1_loss(G_xy_of_y, y)
+
+
+def _require_same_shape(name_a, a, name_b, b):
+    """torch would broadcast (1, 3, H, W) against (N, 3, H, W) and say nothing, or only warn."""
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{name_a} and {name_b} must have the same shape, "
+            f"got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+
+
+class ImagePool(nn.Module):
+    """A memory of earlier translations, so that D does not forget what G made a while ago.
+
+    Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial
+    Training", CVPR 2017, section 2.3, in CycleGAN's version: until `size` images are stored an
+    image is stored and returned; afterwards, with probability 1/2, it is returned and not
+    stored, else it takes the place of a random stored image, which is returned. size=0 switches
+    the pool off.
+
+    forward: images (N, 3, H, W) -> detached images of the same shape. Draws from torch's global
+    random generator. The stored images are part of state_dict(), so that a resumed run goes on
+    with the same pool; ValueError when images of another shape, or a state of another size, come.
+    """
+
+    def __init__(self, size=50):
+        super().__init__()
+        if size < 0:
+            raise ValueError(f"size must be 0 or more, got {size}")
+        self.size = size
+        self.images = []  # each (3, H, W); never written to in place
+
+    @torch.no_grad()
+    def forward(self, images):
+        if self.size == 0:
+            return images.detach()
+        if self.images and self.images[0].shape != images.shape[1:]:
+            stored, new = tuple(self.images[0].shape), tuple(images.shape[1:])
+            raise ValueError(f"the pool holds images of shape {stored}, got {new}")
+        return torch.stack([self._swap(image) for image in images])
+
+    def _swap(self, image):
+        if len(self.images) < self.size:
+            self.images.append(image.clone())  # a copy: a view would keep the whole batch alive
+            return image
+        if torch.rand(()) < 0.5:
+            return image
+        k = int(torch.randint(self.size, ()))
+        old, self.images[k] = self.images[k], image.clone()
+        return old.to(image)  # a loaded pool may lie on another device
+
+    def get_extra_state(self):
+        return {"size": self.size, "images": list(self.images)}
+
+    def set_extra_state(self, state):
+        if state["size"] != self.size:
+            raise ValueError(f"the saved pool has size {state['size']}, this one {self.size}")
+        self.images = list(state["images"])

@@ -1,0 +1,96 @@
+"""CycleGAN: what went to Y must come back to the x it came from."""
+
+from torch import nn
+
+from gantutor.losses import (
+    ImagePool,
+    cycle_consistency_loss,
+    identity_loss,
+    lsgan_discriminator_loss,
+    lsgan_generator_loss,
+)
+from gantutor.methods import detached
+
+
+class OneWayCycleGAN(nn.Module):
+    """x -> G_xy -> y' -> G_yx -> x again: `Direct` and one term more.
+
+    Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent
+    Adversarial Networks", ICCV 2017, the forward half of eq. 3. G_yx has no discriminator here:
+    it only has to undo G_xy.
+    """
+
+    def __init__(self, G_xy, G_yx, D_y, lambda_cyc=10.0, pool_size=50):
+        super().__init__()
+        self.G_xy, self.G_yx, self.D_y = G_xy, G_yx, D_y
+        self.lambda_cyc = lambda_cyc
+        self.pool_y = ImagePool(pool_size)
+
+    def players(self):
+        return [self.G_xy, self.G_yx], [self.D_y]
+
+    def translate(self, x):
+        return self.G_xy(x)
+
+    def back(self, y):
+        return self.G_yx(y)
+
+    def generator_loss(self, batch):
+        x = batch["x"]
+        self.fake_y = self.G_xy(x)
+        adversarial = lsgan_generator_loss(self.D_y(self.fake_y))
+        cycle = cycle_consistency_loss(x, self.G_yx(self.fake_y))
+        return adversarial + self.lambda_cyc * cycle, detached(G_xy=adversarial, cycle_x=cycle)
+
+    def discriminator_loss(self, batch):
+        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.pool_y(self.fake_y)))
+        return loss, detached(D_y=loss)
+
+
+class CycleGAN(nn.Module):
+    """Both directions at once, each with its discriminator, its cycle and its identity term.
+
+    Zhu et al., ICCV 2017, eq. 3, and section 5.2 for the identity loss:
+    adversarial(G_xy, D_y) + adversarial(G_yx, D_x) + lambda_cyc (|G_yx(G_xy(x)) - x|
+    + |G_xy(G_yx(y)) - y| + lambda_idt (|G_xy(y) - y| + |G_yx(x) - x|)), all means.
+
+    lambda_idt multiplies lambda_cyc, as in the authors' code (there 10 and 0.5); 0 leaves the
+    identity term out, and its two passes with it.
+    """
+
+    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, lambda_idt=0.0, pool_size=50):
+        super().__init__()
+        self.G_xy, self.G_yx, self.D_x, self.D_y = G_xy, G_yx, D_x, D_y
+        self.lambda_cyc, self.lambda_idt = lambda_cyc, lambda_idt
+        self.pool_x, self.pool_y = ImagePool(pool_size), ImagePool(pool_size)
+
+    def players(self):
+        return [self.G_xy, self.G_yx], [self.D_x, self.D_y]
+
+    def translate(self, x):
+        return self.G_xy(x)
+
+    def back(self, y):
+        return self.G_yx(y)
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = lsgan_generator_loss(self.D_y(self.fake_y))
+        G_yx = lsgan_generator_loss(self.D_x(self.fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(self.fake_y))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(self.fake_x))
+        total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
+        parts = detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
+        if self.lambda_idt:
+            identity = identity_loss(y, self.G_xy(y)) + identity_loss(x, self.G_yx(x))
+            total = total + self.lambda_cyc * self.lambda_idt * identity
+            parts |= detached(identity=identity)
+        return total, parts
+
+    def discriminator_loss(self, batch):
+        D_x = lsgan_discriminator_loss(
+            self.D_x(batch["x"]), self.D_x(self.pool_x(self.fake_x)))
+        D_y = lsgan_discriminator_loss(
+            self.D_y(batch["y"]), self.D_y(self.pool_y(self.fake_y)))
+        return D_x + D_y, detached(D_x=D_x, D_y=D_y)

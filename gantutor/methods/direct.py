@@ -1,0 +1,38 @@
+"""Direct transformation without a constraint: the generator only has to please D_y."""
+
+from torch import nn
+
+from gantutor.losses import ImagePool, lsgan_discriminator_loss, lsgan_generator_loss
+from gantutor.methods import detached
+
+
+class Direct(nn.Module):
+    """G_xy against D_y, nothing else (Lee, GAN lecture 3, "direct transformation").
+
+    What keeps G_xy(x) tied to x is only that a simple network finds it easier to change little
+    (Galanti, Wolf, Benaim, ICLR 2018).
+
+    G_xy: (N, 3, H, W) -> (N, 3, H, W) in [-1, 1]; D_y: images -> scores, one a patch.
+    pool_size: earlier translations D_y is also shown (0: none).
+    """
+
+    def __init__(self, G_xy, D_y, pool_size=50):
+        super().__init__()
+        self.G_xy, self.D_y = G_xy, D_y
+        self.pool_y = ImagePool(pool_size)
+
+    def players(self):
+        return [self.G_xy], [self.D_y]
+
+    def translate(self, x):
+        return self.G_xy(x)
+
+    def generator_loss(self, batch):
+        self.fake_y = self.G_xy(batch["x"])
+        adversarial = lsgan_generator_loss(self.D_y(self.fake_y))
+        return adversarial, detached(G_xy=adversarial)
+
+    def discriminator_loss(self, batch):
+        fake_y = self.pool_y(self.fake_y)  # the pool detaches: D's step must not move G
+        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
+        return loss, detached(D_y=loss)

@@ -1,0 +1,85 @@
+"""The panel's arithmetic as pure functions (room: evaluate). Images are (N, 3, H, W) in [-1, 1]."""
+
+import torch
+from torch.nn import functional as F
+
+
+def l1(a, b):
+    """Mean absolute difference of two equally shaped stacks, in units of the [-1, 1] range."""
+    if a.shape != b.shape:
+        raise ValueError(f"l1: shapes differ, {tuple(a.shape)} and {tuple(b.shape)}")
+    return (a - b).abs().mean().item()
+
+
+def psnr(a, b):
+    """Peak signal-to-noise ratio in dB, a mean over images; the peak-to-peak range is 2."""
+    mse = (a - b).square().flatten(1).mean(1).clamp_min(1e-12)
+    return (10 * torch.log10(4 / mse)).mean().item()
+
+
+def ssim(a, b, window=7):
+    """Structural similarity, a mean over images, channels and windows.
+
+    Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 13(4), 2004, eq. 13, with a uniform `window`,
+    sample covariances and borders left out, K1 = 0.01, K2 = 0.03, data range 2: what
+    scikit-image computes by default. ValueError when an image is smaller than the window.
+    """
+    if min(a.shape[2:]) < window:
+        raise ValueError(f"ssim: images of {tuple(a.shape[2:])} px are smaller than the "
+                         f"{window} px window")
+
+    def blur(t):
+        return F.avg_pool2d(t, window, stride=1)
+
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    a, b = a.double(), b.double()
+    mean_a, mean_b = blur(a), blur(b)
+    n = window * window
+    unbias = n / (n - 1)
+    var_a = unbias * (blur(a * a) - mean_a**2)
+    var_b = unbias * (blur(b * b) - mean_b**2)
+    cov = unbias * (blur(a * b) - mean_a * mean_b)
+    numerator = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
+    denominator = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    return (numerator / denominator).mean().item()
+
+
+def kid(features_a, features_b):
+    """Unbiased squared maximum mean discrepancy between two sets of features, (N, d) and (M, d).
+
+    Binkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", ICLR 2018: polynomial kernel
+    (u.v / d + 1)^3, over the whole sets instead of random subsets. May be slightly negative.
+    The features here are a small fixed network's: never compare with published KID or FID.
+    """
+    if min(len(features_a), len(features_b)) < 2:
+        raise ValueError("kid: each set needs at least 2 images, found "
+                         f"{len(features_a)} and {len(features_b)}")
+    a, b = features_a.double(), features_b.double()
+    d = a.shape[1]
+
+    def kernel(u, v):
+        return (u @ v.T / d + 1) ** 3
+
+    def off_diagonal_mean(k):
+        n = len(k)
+        return (k.sum() - k.diagonal().sum()) / (n * (n - 1))
+
+    return (off_diagonal_mean(kernel(a, a)) + off_diagonal_mean(kernel(b, b))
+            - 2 * kernel(a, b).mean()).item()
+
+
+def spread(images):
+    """Mean L1 distance between the images of different inputs; 0 for a collapsed generator.
+
+    Compares every image with the ones 1, 2, 3, 5 and 8 places further on.
+    """
+    if len(images) < 2:
+        raise ValueError(f"spread: needs at least 2 images, found {len(images)}")
+    shifts = [k for k in (1, 2, 3, 5, 8) if k < len(images)]
+    return sum((images - images.roll(k, 0)).abs().mean().item() for k in shifts) / len(shifts)
+
+
+def high_frequency_energy(images):
+    """Mean squared response to the 4-neighbour Laplacian: what blur takes away first."""
+    kernel = images.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).expand(3, 1, 3, 3)
+    return F.conv2d(images, kernel, groups=3).square().mean().item()

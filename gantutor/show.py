@@ -1,0 +1,154 @@
+"""Pictures: grids, curves, tables, the live preview and the sliders."""
+
+import html
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import HTML, display
+
+INK, ACCENT = "#222222", "#c44e52"
+PALETTE = ["#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860"]
+
+
+def grid_array(*rows):
+    """Stacks (N, 3, H, W) images in [-1, 1] as rows; returns (rows * H, N * W, 3) uint8."""
+    lines = []
+    for images in rows:
+        images = images.detach().cpu().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        lines.append(np.concatenate(list(images.permute(0, 2, 3, 1).numpy()), 1))
+    return np.concatenate(lines, 0)
+
+
+def upscaled(array, factor):
+    """Repeats every pixel `factor` times: pixel art must not be blurred by a viewer."""
+    return array.repeat(factor, 0).repeat(factor, 1)
+
+
+def grid(*rows, labels=None, title=None, width=10.0):
+    """A figure with one row of pictures a stack, the label at the row's left.
+
+    rows: image stacks (N, 3, H, W) in [-1, 1], all of one shape. Returns the figure.
+    """
+    shapes = {tuple(r.shape) for r in rows}
+    if len(shapes) != 1:
+        raise ValueError(f"grid: every row needs the same shape, found {sorted(shapes)}")
+    n, _, h, w = rows[0].shape
+    array = grid_array(*rows)
+    array = upscaled(array, max(1, 128 // h))
+    figure, axis = plt.subplots(figsize=(width, width * len(rows) * h / (n * w)), dpi=110)
+    axis.imshow(array, interpolation="none")
+    axis.set_xticks([])
+    step = array.shape[0] / len(rows)
+    axis.set_yticks([(k + 0.5) * step for k in range(len(rows))] if labels else [],
+                    labels or [], fontsize=10)
+    axis.tick_params(length=0)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    for k in range(1, len(rows)):
+        axis.axhline(k * step - 0.5, color="white", lw=2)
+    if title:
+        axis.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout(pad=0.3)
+    plt.close(figure)  # the caller displays it; otherwise the inline backend shows it twice
+    return figure
+
+
+def curves(history, title=None, width=8.0):
+    """The named losses of a `History` against the step, one line each. Returns the figure."""
+    figure, axis = plt.subplots(figsize=(width, 2.8), dpi=110)
+    names = [name for name in history if name not in ("step", "seconds")]
+    for k, name in enumerate(names):
+        axis.plot(history["step"], history[name], label=name, lw=1.3,
+                  color=PALETTE[k % len(PALETTE)], ls="-" if k < len(PALETTE) else "--")
+    axis.set_xlabel("step")
+    axis.set_ylabel("loss")
+    axis.legend(fontsize=8, ncols=3, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    if title:
+        axis.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout(pad=0.4)
+    plt.close(figure)
+    return figure
+
+
+class LivePreview:
+    """A picture that changes while `fit` runs: pass an instance as its callback.
+
+    Shows the translations of a few fixed images under the images themselves, in one display
+    handle that is updated in place. x: (N, 3, H, W) in [-1, 1]; truth, where given, is a third
+    row that only the reader sees.
+    """
+
+    def __init__(self, x, truth=None, label="translated"):
+        self.x, self.truth, self.label, self.handle = x, truth, label, None
+
+    @torch.no_grad()
+    def __call__(self, step, method, history):
+        device = next(method.parameters()).device
+        rows = [self.x, method.translate(self.x.to(device)).cpu()]
+        labels = ["input", self.label]
+        if self.truth is not None:
+            rows, labels = [*rows, self.truth], [*labels, "hidden truth"]
+        figure = grid(*rows, labels=labels, title=f"step {step}")
+        if self.handle is None:
+            self.handle = display(figure, display_id=True)
+        else:
+            self.handle.update(figure)
+
+
+def number(value):
+    """Three significant places, as a panel prints them; a dash where there is no number."""
+    return "–" if value is None else value if isinstance(value, str) else f"{value:.3f}"
+
+
+def mean_and_spread(panels, key):
+    """"mean ± half the range" of one panel number over seeds, or a single run's number."""
+    values = [p[key] for p in panels if key in p]
+    if not values:
+        return None
+    if len(values) == 1:
+        return number(values[0])
+    return f"{np.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"
+
+
+def panel_table(rows, keys=None, caption=""):
+    """Displays a panel: {row name: one panel dict, or a list of them (seeds)}.
+
+    With several seeds a cell is their mean ± half the range. Columns default to every plain
+    number that some row has, in the panel's order.
+    """
+    lists = {name: p if isinstance(p, list) else [p] for name, p in rows.items()}
+    if keys is None:
+        keys = list(dict.fromkeys(k for ps in lists.values() for p in ps for k, v in p.items()
+                                  if not isinstance(v, dict)))
+    head = "".join(f"<th>{html.escape(k)}</th>" for k in ["", *keys])
+    body = ""
+    for name, panels in lists.items():
+        cells = "".join(f"<td style='text-align:right'>{number(mean_and_spread(panels, k))}</td>"
+                        for k in keys)
+        body += f"<tr><td style='text-align:left'>{html.escape(name)}</td>{cells}</tr>"
+    note = f"<caption style='caption-side:bottom;text-align:left'>{html.escape(caption)}</caption>"
+    return HTML(f"<table>{note if caption else ''}<thead><tr>{head}</tr></thead>"
+                f"<tbody>{body}</tbody></table>")
+
+
+def heatmaps(matrices, names=None, width=10.0):
+    """Confusion matrices side by side, rows normalised: {title: (n, n) counts}. The figure."""
+    figure, axes = plt.subplots(1, len(matrices), figsize=(width, width / len(matrices) + 0.3),
+                                dpi=110, squeeze=False)
+    for axis, (title, counts) in zip(axes[0], matrices.items(), strict=True):
+        share = counts.double() / counts.sum(1, keepdim=True).clamp_min(1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), value in np.ndenumerate(share.numpy()):
+            if value >= 0.05:
+                axis.text(column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center",
+                          fontsize=8, color="white" if value > 0.5 else INK)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("read off the translation", fontsize=9)
+        axis.set_xticks(range(len(share)))
+        axis.set_yticks(range(len(share)))
+    axes[0, 0].set_ylabel("true value", fontsize=9)
+    figure.tight_layout(pad=0.5)
+    plt.close(figure)
+    return figure
