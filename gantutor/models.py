@@ -204,9 +204,9 @@ class SmallBlock(nn.Module):
 class SmallGenerator(nn.Module):
     """The CPU notebooks' generator: no normalisation, coordinate channels, few parameters.
 
-    `downs` stride-2 convolutions, `blocks` residual blocks, as many pixel shuffles up (Shi et
-    al., CVPR 2016), and a head of 16 channels at full size, which draws pixels without the
-    checkerboard of a shuffled output. With `skip` the head also sees the input and draws a
+    `downs` stride-2 convolutions, `blocks` residual blocks, as many nearest-neighbour upsamplings
+    with a convolution (no checkerboard: Odena, Dumoulin, Olah, Distill 2016), and a head of 16
+    channels at full size. With `skip` the head also sees the input and draws a
     change of it, tanh(x + f(x)), which starts near the identity; without, it draws the picture
     from the trunk's features alone, tanh(f(x)).
 
@@ -223,13 +223,12 @@ class SmallGenerator(nn.Module):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
         layers += [SmallBlock(widths[-1]) for _ in range(blocks)]
         for before, after in zip(widths[:0:-1], [*widths[-2:0:-1], 8], strict=True):
-            layers += [nn.ReLU(), nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2)]
+            layers += [nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)]
         self.trunk = nn.Sequential(*layers)
         self.mix = nn.Conv2d(8 + (5 if skip else 2), 16, 1)
         self.out = nn.Conv2d(16, 3, 3, padding=1)
-        if skip:
-            with torch.no_grad():
-                self.out.weight.mul_(0.1)
+        with torch.no_grad():  # starts as a small change, or as grey: far from tanh's flat ends
+            self.out.weight.mul_(0.1)
 
     def forward(self, x):
         require_images(x, 3, 2**self.downs, 2**self.downs)
@@ -243,19 +242,29 @@ class SmallGenerator(nn.Module):
 class SmallDiscriminator(nn.Module):
     """The CPU notebooks' patch discriminator: `layers` stride-2 convolutions without norm.
 
+    With `batch_std` the last layer also sees how much the batch's images differ from one another
+    (Karras, Aila, Laine, Lehtinen, ICLR 2018, section 3), so that a generator that answers every
+    input with one picture is found out.
+
     Input (N, 3, H, W) in [-1, 1]; output scores (N, 1, H / 2^layers, W / 2^layers).
     """
 
-    def __init__(self, width=24, layers=3):
+    def __init__(self, width=24, layers=3, batch_std=False):
         super().__init__()
+        self.batch_std = batch_std
         widths = [5] + [width * 2**k for k in range(layers)]
         convolutions = []
         for before, after in zip(widths, widths[1:], strict=False):
             convolutions += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*convolutions, nn.Conv2d(widths[-1], 1, 3, padding=1))
+        self.net = nn.Sequential(*convolutions)
+        self.score = nn.Conv2d(widths[-1] + batch_std, 1, 3, padding=1)
 
     def forward(self, x):
-        return self.net(with_coordinates(x))
+        h = self.net(with_coordinates(x))                       # (N, C, h, w)
+        if self.batch_std:
+            std = (h.var(0, unbiased=False) + 1e-8).sqrt().mean()
+            h = torch.cat([h, std.expand(len(h), 1, *h.shape[2:])], 1)
+        return self.score(h)
 
 
 class Judge(nn.Module):

@@ -1,7 +1,9 @@
-"""The trained runs that ship: which networks, which data, how many steps (room: training).
+"""The runs behind the shipped checkpoints: which networks, which data, how many steps.
 
-Each recipe is a function seed -> (method, data); `python -m gantutor train NAME --seed S` runs
-one, judges it and saves its generators with command, seed, versions, minutes and panel.
+    python -m gantutor train landscapes_cyclegan --seed 0
+
+trains one, judges it and saves its generators with command, seed, versions, minutes and panel.
+Room: training.
 """
 
 import json
@@ -9,37 +11,134 @@ import time
 
 import torch
 
+import gantutor
 from gantutor import data, evaluate
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 
-# Depth against content (notebook 01): number of 3x3 convolutions' worth of freedom, by
-# stride-2 stages and residual blocks; none of them is handed its input at the end.
-DEPTHS = {1: (1, 0), 2: (2, 1), 3: (3, 4)}
+SIZES = {"landscapes": 64, "avatars": 32}
+# Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
+DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
 
 
-def landscape_generator():
-    return SmallGenerator(width=24, blocks=2, downs=1, skip=True)
-
-
-def avatar_generator():
-    return SmallGenerator(width=24, blocks=2, downs=2, skip=False)
-
-
-def deep_generator(depth):
+def generator(pack, depth="medium"):
+    """Landscapes change their input; avatars are drawn from nothing, because shapes change."""
+    if pack == "avatars":
+        return SmallGenerator(width=24, blocks=2, downs=2, skip=False)
     downs, blocks = DEPTHS[depth]
-    return SmallGenerator(width=16, blocks=blocks, downs=downs, skip=False)
+    return SmallGenerator(width=24, blocks=blocks, downs=downs, skip=True)
 
 
+def discriminator(pack):
+    avatars = pack == "avatars"
+    return SmallDiscriminator(width=24, layers=2 if avatars else 3, batch_std=avatars)
+
+
+def make(name):
+    """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
+    pack, _, kind = name.partition("_")
+    if pack not in SIZES:
+        raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    G, D = (lambda: generator(pack)), (lambda: discriminator(pack))
+    if kind in DEPTHS:
+        return Direct(generator(pack, kind), D())
+    match kind:
+        case "direct":
+            return Direct(G(), D())
+        case "oneway":
+            return OneWayCycleGAN(G(), G(), D())
+        case "cyclegan" | "converged":
+            return CycleGAN(G(), G(), D(), D())
+        case "identity":
+            return CycleGAN(G(), G(), D(), D(), lambda_idt=0.5)
+        case "supervised":
+            return evaluate.Supervised(G())
+    raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+
+
+# name: (steps, learning rate, batch size)
 RECIPES = {
-    # name: (pack, size, batch size, steps, method from its networks)
-    "landscapes_direct": ("landscapes", 64, 8, 800,
-                          lambda: Direct(landscape_generator(), SmallDiscriminator())),
-    "landscapes_oneway": ("landscapes", 64, 8, 800, lambda: OneWayCycleGAN(
-        landscape_generator(), landscape_generator(), SmallDiscriminator())),
-    "landscapes_cyclegan": ("landscapes", 64, 8, 800, lambda: CycleGAN(
-        landscape_generator(), landscape_generator(), SmallDiscriminator(),
-        SmallDiscriminator())),
+    "landscapes_shallow": (1000, 3e-4, 8),
+    "landscapes_medium": (1000, 3e-4, 8),
+    "landscapes_deep": (1000, 3e-4, 8),
+    "landscapes_oneway": (1000, 1e-3, 8),
+    "landscapes_cyclegan": (1000, 1e-3, 8),
+    "landscapes_identity": (1000, 1e-3, 8),
+    "landscapes_supervised": (1000, 1e-3, 8),
+    "landscapes_converged": (3000, 1e-3, 8),
+    "avatars_direct": (2000, 5e-4, 16),
+    "avatars_cyclegan": (3000, 5e-4, 16),
+    "avatars_supervised": (2000, 1e-3, 16),
 }
+
+
+def batches(name, seed):
+    """The data of recipe `name`: unpaired, or for the supervised ceiling alone the pairs."""
+    pack, _, kind = name.partition("_")
+    size, batch_size = SIZES[pack], RECIPES[name][2]
+    if kind == "supervised":
+        return evaluate.paired_training_set(pack, size, batch_size, seed)
+    return getattr(data, pack)(size, batch_size, seed)
+
+
+def generators(method):
+    """The networks of a method that ship: {"G_xy": ..., "G_yx": ... where there is one}."""
+    return {name: net for name, net in method.named_children() if name.startswith("G_")}
+
+
+def judge(method, name):
+    """The panel of a trained method on its pack's held-out pairs."""
+    pack = name.partition("_")[0]
+    back = getattr(method, "back", None)
+    return evaluate.panel(method.translate, pack, SIZES[pack], back)
+
+
+def checkpoint_path(name, seed):
+    return data.data_folder() / "checkpoints" / f"{name}_{seed}.safetensors"
+
+
+def train(name, seed=0, steps=None, progress=True):
+    """Trains recipe `name`, saves its generators into data/checkpoints, returns its panel."""
+    if name not in RECIPES:
+        raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    seed_everything(seed)
+    method, unpaired = make(name), batches(name, seed)
+    steps = RECIPES[name][0] if steps is None else steps
+    began = time.perf_counter()
+    history = fit(method, unpaired, steps, lr=RECIPES[name][1], progress=progress)
+    minutes = (time.perf_counter() - began) / 60
+    path = checkpoint_path(name, seed)
+    metadata = {
+        "command": f"python -m gantutor train {name} --seed {seed}",
+        "seed": str(seed), "steps": str(steps), "minutes": f"{minutes:.2f}",
+        "threads": str(torch.get_num_threads()),
+        "versions": json.dumps({"gantutor": gantutor.__version__, "torch": torch.__version__}),
+    }
+    # What ships is what is judged: stored as float16, read back, then the panel.
+    save_weights(path, generators(method), metadata, half=True)
+    load_weights(path, generators(method))
+    metadata["panel"] = json.dumps(judge(method, name))
+    metadata["history"] = json.dumps({k: [round(v, 4) for v in values[:: max(1, steps // 500)]]
+                                      for k, values in history.items()})
+    save_weights(path, generators(method), metadata, half=True)
+    return json.loads(metadata["panel"])
+
+
+def load(name, seed=0):
+    """The trained method of a shipped checkpoint, in eval mode; discriminators are untrained."""
+    method = make(name)
+    load_weights(checkpoint_path(name, seed), generators(method))
+    return method.eval().requires_grad_(False)
+
+
+def shipped_panel(name, seed=0):
+    """The panel stored with a shipped checkpoint (a test derives it again)."""
+    return json.loads(read_metadata(checkpoint_path(name, seed))["panel"])
+
+
+def seeds(name):
+    """The seeds of which recipe `name` ships checkpoints, in order."""
+    paths = (data.data_folder() / "checkpoints").glob(f"{name}_*.safetensors")
+    return sorted(int(path.stem.rpartition("_")[2]) for path in paths)
