@@ -11,6 +11,7 @@ import functools
 import torch
 from torch import nn
 from torch.nn import functional as F
+from tqdm.auto import tqdm
 
 from gantutor import data, metrics
 from gantutor.models import Judge
@@ -102,7 +103,28 @@ def _nearly_y(x, y, generator):
     return torch.cat([blend[:third], blurred[third: 2 * third], tint[2 * third:]])
 
 
-def train_judges(pack, size, steps=3000, seed=0):
+def _other_light(x, generator):
+    """Photographs in another light: each channel's gain and gamma drawn at random.
+
+    Two photographs a domain are few; without this the judge learns their colours, not retro.
+    """
+    gain = 0.75 + 0.5 * torch.rand(len(x), 3, 1, 1, generator=generator)
+    gamma = (torch.rand(len(x), 3, 1, 1, generator=generator) - 0.5).exp()
+    return ((x + 1) / 2).pow(gamma).mul(gain).clamp(0, 1).mul(2).sub(1)
+
+
+def _judge_batch(pack, stacks, index, other, generator):
+    """(true pairs x, y and further real Y) for one step of `train_judges`."""
+    x, y = (data.to_float(stacks[k][index]) for k in ("paired x", "paired y"))
+    if pack == "avatars":
+        return x, y, data.to_float(stacks["y"][other])
+    photographs = _other_light(torch.cat([x, data.to_float(stacks["y photographs"][other])]),
+                               generator)
+    retro = data.retro(photographs, generator)
+    return photographs[: len(x)], retro[: len(x)], retro[len(x):]
+
+
+def train_judges(pack, size, steps=1500, seed=0):
     """Trains and saves the fixed classifiers of `pack`; returns their held-out accuracy.
 
     Attributes are read off real Y images only (Y's own and X's hidden counterparts); the domain
@@ -110,35 +132,35 @@ def train_judges(pack, size, steps=3000, seed=0):
     """
     seed_everything(seed)
     generator = torch.Generator().manual_seed(seed)
-    pairs = paired_training_set(pack, size, 64, seed)
-    unpaired = getattr(data, pack)(size, 64, seed)
     sizes = AVATAR_SIZES if pack == "avatars" else ()
+    stacks = {f"paired {k}": v for k, v in paired_training_set(pack, size, 1).stacks.items()}
+    if sizes:
+        stacks["y"] = data.avatars(size).stacks["y"]
+        records = [data.avatar_records(f"train_{k}") for k in "xy"]
+    else:
+        stacks["y photographs"] = data.crops(data.SPLIT["train_y"], 1500, size, seed=2)
     judge = Judge(size, sizes)
     optimiser = torch.optim.Adam(judge.parameters(), 2e-3)
-    records = {k: data.avatar_records(f"train_{k}") for k in "xy"} if sizes else None
-    for step in range(steps):
+    for step in tqdm(range(steps), desc=f"judge {pack} {size}"):
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
-        index = torch.randint(len(pairs.stacks["x"]), (32,), generator=generator)
-        x, true_y = (data.to_float(pairs.stacks[k][index]) for k in "xy")
-        other = torch.randint(len(unpaired.stacks["y"]), (32,), generator=generator)
-        y = data.to_float(unpaired.stacks["y"][other])
-        real = torch.cat([true_y, y])
+        index, other = (torch.randint(len(stacks[k]), (32,), generator=generator)
+                        for k in list(stacks)[1:])
+        x, y, more_y = _judge_batch(pack, stacks, index, other, generator)
+        real, fake = torch.cat([y, more_y]), torch.cat([x, _nearly_y(x, y, generator)])
         real = real + 0.02 * torch.randn(real.shape, generator=generator)
-        fake = torch.cat([x, _nearly_y(x, true_y, generator)])
         domain, attributes = judge(torch.cat([real, fake]))
         target = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))])
         loss = F.binary_cross_entropy_with_logits(domain, target)
         if sizes:
-            truth = torch.cat([records["x"][index], records["y"][other]])
+            truth = torch.cat([records[0][index], records[1][other]])
             loss = loss + sum(F.cross_entropy(logits[: len(real)], truth[:, k])
                               for k, logits in enumerate(attributes))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     path = data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
-    path.parent.mkdir(exist_ok=True)
     save_weights(path, {"judge": judge}, half=True, metadata={
-        "command": "python -m gantutor.evaluate judges", "seed": str(seed),
+        "command": f"python -m gantutor.evaluate judges {pack} {size}", "seed": str(seed),
         "steps": str(steps), "torch": torch.__version__})
     load_judge.cache_clear()
     return judge_accuracy(pack, size)
@@ -250,11 +272,14 @@ def confusion(translate, attribute, size=32):
 
 
 def main(arguments=None):
-    """``python -m gantutor.evaluate judges``."""
+    """``python -m gantutor.evaluate judges [PACK SIZE]``."""
     parser = argparse.ArgumentParser(prog="python -m gantutor.evaluate")
     parser.add_argument("command", choices=["judges"])
-    parser.parse_args(arguments)
-    for pack, size in (("landscapes", 64), ("avatars", 32), ("avatars", 64)):
+    parser.add_argument("pack", nargs="?", choices=PACKS)
+    parser.add_argument("size", nargs="?", type=int, default=64)
+    options = parser.parse_args(arguments)
+    wanted = [("landscapes", 64), ("avatars", 32), ("avatars", 64)]
+    for pack, size in [(options.pack, options.size)] if options.pack else wanted:
         accuracy = train_judges(pack, size)
         print(pack, size, {name: round(value, 3) for name, value in accuracy.items()}, flush=True)
 

@@ -277,11 +277,10 @@ class Judge(nn.Module):
     def __init__(self, size, sizes=()):
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(3, 16, 3, stride=1 if size <= 32 else 2, padding=1), nn.ReLU(),
             nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(32, 48, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(48, 48, 4, stride=2, padding=1), nn.ReLU(),
-            *([nn.Conv2d(48, 48, 4, stride=2, padding=1), nn.ReLU()] if size > 32 else []),
             nn.Flatten(), nn.LazyLinear(128), nn.ReLU(),
         )
         self.domain = nn.Linear(128, 1)
