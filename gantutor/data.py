@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn import functional as F
-
-
 
 ATTRIBUTES = ("skin", "hair", "shirt", "background", "long_hair", "glasses", "beard", "mouth")
 

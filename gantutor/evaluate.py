@@ -89,18 +89,23 @@ class Supervised(nn.Module):
 # ------------------------------------------------------------------ judges
 
 
-def _nearly_y(x, y, generator):
+def _nearly_y(x, y, blur, generator):
     """Images that are not quite Y, for the domain judge to refuse.
 
-    A third each: a blend of x with its counterpart (half translated), y blurred, y tinted.
+    A half blends of x with its counterpart (half translated), a half Y images in a wrong tint;
+    where `blur` is set some of either blurred as well. Photographs have soft parts of their
+    own, so there blur is no sign of a fake.
     """
-    n, third = len(y), len(y) // 3
+    n = len(y)
     amount = torch.rand(n, 1, 1, 1, generator=generator)
-    blend = y + (0.3 + 0.7 * amount) * (x - y)
-    blurred = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    blend = y + (0.4 + 0.6 * amount) * (x - y)
     gain = 1 + 0.3 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
     tint = ((y + 1) * gain - 1).clamp(-1, 1)
-    return torch.cat([blend[:third], blurred[third: 2 * third], tint[2 * third:]])
+    fake = torch.cat([blend[: n // 2], tint[n // 2:]])
+    if blur:
+        soft = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+        fake[::3] = soft[::3]
+    return fake
 
 
 def _other_light(x, generator):
@@ -108,8 +113,8 @@ def _other_light(x, generator):
 
     Two photographs a domain are few; without this the judge learns their colours, not retro.
     """
-    gain = 0.75 + 0.5 * torch.rand(len(x), 3, 1, 1, generator=generator)
-    gamma = (torch.rand(len(x), 3, 1, 1, generator=generator) - 0.5).exp()
+    gain = 0.6 + 0.6 * torch.rand(len(x), 3, 1, 1, generator=generator)
+    gamma = (torch.rand(len(x), 3, 1, 1, generator=generator) - 0.5).mul(1.6).exp()
     return ((x + 1) / 2).pow(gamma).mul(gain).clamp(0, 1).mul(2).sub(1)
 
 
@@ -146,9 +151,10 @@ def train_judges(pack, size, steps=1500, seed=0):
         index, other = (torch.randint(len(stacks[k]), (32,), generator=generator)
                         for k in list(stacks)[1:])
         x, y, more_y = _judge_batch(pack, stacks, index, other, generator)
-        real, fake = torch.cat([y, more_y]), torch.cat([x, _nearly_y(x, y, generator)])
-        real = real + 0.02 * torch.randn(real.shape, generator=generator)
-        domain, attributes = judge(torch.cat([real, fake]))
+        real, fake = torch.cat([y, more_y]), torch.cat([x, _nearly_y(x, y, bool(sizes), generator)])
+        images = torch.cat([real, fake])  # noise, so that grain alone decides nothing
+        images = images + 0.03 * torch.randn(images.shape, generator=generator)
+        domain, attributes = judge(images)
         target = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))])
         loss = F.binary_cross_entropy_with_logits(domain, target)
         if sizes:
@@ -212,6 +218,13 @@ def judge_accuracy(pack, size):
 # ------------------------------------------------------------------- panel
 
 
+def unit_features(judge, images):
+    """(N, 128) features of root mean square 1, so that no single large image rules the KID."""
+    features = judge.features(images)
+    return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
+
+
+
 @torch.no_grad()
 def panel(translate, pack, size, back=None):
     """Every number of the panel for `translate`: x (N, 3, H, W) -> its translation into Y.
@@ -235,7 +248,7 @@ def panel(translate, pack, size, back=None):
         result["content kept"] = right.float().mean().item()
         result["by attribute"] = dict(zip(data.ATTRIBUTES, right.float().mean(0).tolist(),
                                           strict=True))
-    features = [in_batches(judge.features, images) for images in (fake, y)]
+    features = [in_batches(lambda b: unit_features(judge, b), images) for images in (fake, y)]
     result |= {
         "hidden-pair L1": metrics.l1(fake, y), "PSNR": metrics.psnr(fake, y),
         "SSIM": metrics.ssim(fake, y), "domain reached": reached.float().mean().item(),

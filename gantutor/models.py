@@ -3,6 +3,8 @@
 Images are float32 in [-1, 1], shape (N, 3, H, W). In the shape comments C is the width.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -219,11 +221,12 @@ class SmallGenerator(nn.Module):
         self.downs, self.skip = downs, skip
         widths = [5] + [width * 2**k for k in range(downs)]
         layers = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
         layers += [SmallBlock(widths[-1]) for _ in range(blocks)]
         for before, after in zip(widths[:0:-1], [*widths[-2:0:-1], 8], strict=True):
-            layers += [nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)]
+            layers += [nn.ReLU(), nn.Upsample(scale_factor=2)]
+            layers += [nn.Conv2d(before, after, 3, padding=1)]
         self.trunk = nn.Sequential(*layers)
         self.mix = nn.Conv2d(8 + (5 if skip else 2), 16, 1)
         self.out = nn.Conv2d(16, 3, 3, padding=1)
@@ -242,29 +245,20 @@ class SmallGenerator(nn.Module):
 class SmallDiscriminator(nn.Module):
     """The CPU notebooks' patch discriminator: `layers` stride-2 convolutions without norm.
 
-    With `batch_std` the last layer also sees how much the batch's images differ from one another
-    (Karras, Aila, Laine, Lehtinen, ICLR 2018, section 3), so that a generator that answers every
-    input with one picture is found out.
-
     Input (N, 3, H, W) in [-1, 1]; output scores (N, 1, H / 2^layers, W / 2^layers).
     """
 
-    def __init__(self, width=24, layers=3, batch_std=False):
+    def __init__(self, width=24, layers=3):
         super().__init__()
-        self.batch_std = batch_std
         widths = [5] + [width * 2**k for k in range(layers)]
         convolutions = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             convolutions += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         self.net = nn.Sequential(*convolutions)
-        self.score = nn.Conv2d(widths[-1] + batch_std, 1, 3, padding=1)
+        self.score = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, x):
-        h = self.net(with_coordinates(x))                       # (N, C, h, w)
-        if self.batch_std:
-            std = (h.var(0, unbiased=False) + 1e-8).sqrt().mean()
-            h = torch.cat([h, std.expand(len(h), 1, *h.shape[2:])], 1)
-        return self.score(h)
+        return self.score(self.net(with_coordinates(x)))
 
 
 class Judge(nn.Module):

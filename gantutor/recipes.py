@@ -8,6 +8,7 @@ Room: training.
 
 import json
 import time
+from functools import partial
 
 import torch
 
@@ -31,19 +32,14 @@ def generator(pack, depth="medium"):
     return SmallGenerator(width=24, blocks=blocks, downs=downs, skip=True)
 
 
-def discriminator(pack):
-    avatars = pack == "avatars"
-    return SmallDiscriminator(width=24, layers=2 if avatars else 3, batch_std=avatars)
-
-
 def make(name):
     """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
     pack, _, kind = name.partition("_")
     if pack not in SIZES:
         raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
-    G, D = (lambda: generator(pack)), (lambda: discriminator(pack))
+    G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
-        return Direct(generator(pack, kind), D())
+        return Direct(G(kind), D())
     match kind:
         case "direct":
             return Direct(G(), D())
@@ -68,7 +64,7 @@ RECIPES = {
     "landscapes_identity": (600, 1e-3, 8),
     "landscapes_supervised": (600, 1e-3, 8),
     "landscapes_converged": (1800, 1e-3, 8),
-    "avatars_direct": (1500, 8e-4, 16),
+    "avatars_direct": (1500, 5e-4, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
 }

@@ -3,8 +3,6 @@
 `fit` knows two players and nothing of the method: see `gantutor.methods` for what it calls.
 """
 
-import json
-import math
 import os
 import random
 import time

@@ -393,7 +393,7 @@ def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
         pytest.skip("no links on this system")
     assert len(load_folder(tmp_path / "x", 8)) == 1
     (tmp_path / "x" / "lost.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(ValueError, match="lost.png: no such file"):
+    with pytest.raises(ValueError, match=r"lost\.png: no such file"):
         load_folder(tmp_path / "x", 8)
 
 

@@ -2,14 +2,7 @@
 
 from torch import nn
 
-from gantutor.losses import (
-    ImagePool,
-    gradient_penalty,
-    lsgan_discriminator_loss,
-    lsgan_generator_loss,
-    wgan_discriminator_loss,
-    wgan_generator_loss,
-)
+from gantutor.losses import ImagePool, lsgan_discriminator_loss, lsgan_generator_loss
 from gantutor.methods import detached
 
 
@@ -43,27 +36,3 @@ class Direct(nn.Module):
         fake_y = self.pool_y(self.fake_y)  # the pool detaches: D's step must not move G
         loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
         return loss, detached(D_y=loss)
-
-
-class DirectWGAN(Direct):
-    """`Direct` with the Wasserstein loss and a gradient penalty instead of LSGAN.
-
-    Gulrajani et al., NeurIPS 2017, eq. 3. Slower, but it seldom collapses to one picture: where
-    shapes must change, LSGAN without any constraint does. No pool: the critic should see what
-    G_xy draws now.
-    """
-
-    def __init__(self, G_xy, D_y, lambda_gp=10.0):
-        super().__init__(G_xy, D_y, pool_size=0)
-        self.lambda_gp = lambda_gp
-
-    def generator_loss(self, batch):
-        self.fake_y = self.G_xy(batch["x"])
-        adversarial = wgan_generator_loss(self.D_y(self.fake_y))
-        return adversarial, detached(G_xy=adversarial)
-
-    def discriminator_loss(self, batch):
-        real_y, fake_y = batch["y"], self.fake_y.detach()
-        critic = wgan_discriminator_loss(self.D_y(real_y), self.D_y(fake_y))
-        penalty = gradient_penalty(lambda y: self.D_y(y).mean((1, 2, 3)), real_y, fake_y)
-        return critic + self.lambda_gp * penalty, detached(D_y=critic, penalty=penalty)
