@@ -89,22 +89,24 @@ class Supervised(nn.Module):
 # ------------------------------------------------------------------ judges
 
 
-def _nearly_y(x, y, blur, generator):
+def _nearly_y(x, y, shapes, generator):
     """Images that are not quite Y, for the domain judge to refuse.
 
-    A half blends of x with its counterpart (half translated), a half Y images in a wrong tint;
-    where `blur` is set some of either blurred as well. Photographs have soft parts of their
-    own, so there blur is no sign of a fake.
+    A half blends of x with its counterpart (at most half translated), a half Y images in a
+    clearly wrong tint. Where the domains differ in `shapes`, a half of all this is instead Y
+    images blurred or full of noise (photographs have soft and rough parts of their own).
     """
     n = len(y)
     amount = torch.rand(n, 1, 1, 1, generator=generator)
-    blend = y + (0.4 + 0.6 * amount) * (x - y)
-    gain = 1 + 0.3 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
+    blend = y + (0.5 + 0.5 * amount) * (x - y)
+    gain = 1 + 0.5 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
     tint = ((y + 1) * gain - 1).clamp(-1, 1)
     fake = torch.cat([blend[: n // 2], tint[n // 2:]])
-    if blur:
+    if shapes:
         soft = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-        fake[::3] = soft[::3]
+        fake[::4] = soft[::4]
+        noise = torch.randn(y.shape, generator=generator)
+        fake[1::4] = (y + (0.2 + 0.5 * amount) * noise).clamp(-1, 1)[1::4]
     return fake
 
 
@@ -129,7 +131,7 @@ def _judge_batch(pack, stacks, index, other, generator):
     return photographs[: len(x)], retro[: len(x)], retro[len(x):]
 
 
-def train_judges(pack, size, steps=1500, seed=0):
+def train_judges(pack, size, steps=1200, seed=0):
     """Trains and saves the fixed classifiers of `pack`; returns their held-out accuracy.
 
     Attributes are read off real Y images only (Y's own and X's hidden counterparts); the domain

@@ -56,14 +56,14 @@ def make(name):
 
 # name: (steps, learning rate, batch size)
 RECIPES = {
-    "landscapes_shallow": (600, 3e-4, 8),
-    "landscapes_medium": (600, 3e-4, 8),
-    "landscapes_deep": (600, 3e-4, 8),
+    "landscapes_shallow": (600, 1e-3, 8),
+    "landscapes_medium": (600, 1e-3, 8),
+    "landscapes_deep": (600, 1e-3, 8),
     "landscapes_oneway": (600, 1e-3, 8),
     "landscapes_cyclegan": (600, 1e-3, 8),
     "landscapes_identity": (600, 1e-3, 8),
     "landscapes_supervised": (600, 1e-3, 8),
-    "landscapes_converged": (1800, 1e-3, 8),
+    "landscapes_converged": (1200, 1e-3, 8),
     "avatars_direct": (1500, 5e-4, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
