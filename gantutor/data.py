@@ -111,7 +111,11 @@ def load_sheet(path, count, size):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: pack file not found; rebuild with "
                                 "`python -m gantutor.data build`")
-    sheet = np.asarray(Image.open(path).convert("RGB"))
+    try:
+        sheet = np.asarray(Image.open(path).convert("RGB"))
+    except OSError as error:  # Pillow names no file when one is cut short
+        raise ValueError(f"{path}: not a complete image ({error}); rebuild with "
+                         "`python -m gantutor.data build`") from None
     rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
     if rows * columns < count:
         raise ValueError(f"{path}: holds {rows * columns} images of {size} px, expected {count}")

@@ -92,13 +92,13 @@ class Supervised(nn.Module):
 def _nearly_y(x, y, shapes, generator):
     """Images that are not quite Y, for the domain judge to refuse.
 
-    A half blends of x with its counterpart (at most half translated), a half Y images in a
+    A half blends of x with its counterpart (at most six tenths translated), a half Y images in a
     clearly wrong tint. Where the domains differ in `shapes`, a half of all this is instead Y
     images blurred or full of noise (photographs have soft and rough parts of their own).
     """
     n = len(y)
     amount = torch.rand(n, 1, 1, 1, generator=generator)
-    blend = y + (0.5 + 0.5 * amount) * (x - y)
+    blend = y + (0.4 + 0.6 * amount) * (x - y)
     gain = 1 + 0.5 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
     tint = ((y + 1) * gain - 1).clamp(-1, 1)
     fake = torch.cat([blend[: n // 2], tint[n // 2:]])

@@ -5,7 +5,10 @@
 
 import os
 import random
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -173,10 +176,14 @@ class _Run:
             if state["settings"].get(name) != value:
                 raise ValueError(f"{path}: was started with {name}={state['settings'].get(name)},"
                                  f" cannot go on with {name}={value}")
-        self.method.load_state_dict(state["method"])
-        self.data.load_state_dict(_to_cpu(state["data"]))
-        for player, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][player])
+        try:
+            self.method.load_state_dict(state["method"])
+            self.data.load_state_dict(_to_cpu(state["data"]))
+            for player, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(state["optimisers"][player])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise ValueError(f"{path}: the state of another method or other data ({error})"
+                             ) from None
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = History(state["history"])
@@ -235,6 +242,29 @@ def _one_step(run):
     return parts, len(next(iter(batch.values())))
 
 
+@contextmanager
+def _whole_step():
+    """Ctrl-C waits for the end of the block: half a step cannot be resumed bit for bit."""
+    if threading.current_thread() is not threading.main_thread():  # gets no Ctrl-C
+        yield
+        return
+    asked = []
+    usual = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual or signal.default_int_handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _call(callback, run):
+    """A preview may draw random numbers (dropout); the run's own must not move with it."""
+    state = _random_state()
+    callback(run.step, run.method, run.history)
+    _set_random_state(state)
+
+
 def _precision(device, amp):
     """(autocast context, gradient scaler): bfloat16 where the device has it, else float16."""
     kind = torch.device(device).type
@@ -255,8 +285,9 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     device, amp: where to run, and whether in mixed precision.
 
     save_path: a training state, written every `save_every` steps, at the end, when the run
-    diverges (the last good weights) and when it is interrupted; where the file exists already,
-    training goes on from it, on the CPU bit for bit as if it had never stopped.
+    diverges (the last good weights) and when it is interrupted (at the end of that step); where
+    the file exists already, training goes on from it, on the CPU bit for bit as if it had never
+    stopped.
     callback(step, method, history) is called first, every `callback_every` steps, and at the end.
 
     Raises TrainingDiverged where a loss or gradient is not finite, before the step is taken;
@@ -271,20 +302,21 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     bar = tqdm(total=steps, initial=run.step, disable=not progress, unit="step",
                mininterval=0.3, smoothing=0.1)
     if callback and run.step < steps:
-        callback(run.step, method, run.history)
+        _call(callback, run)
     began, seconds_before, images = time.perf_counter(), run.seconds, 0
     try:
         while run.step < steps:
-            parts, batch_size = _one_step(run)
-            images += batch_size
-            run.seconds = seconds_before + time.perf_counter() - began
-            if run.step % 10 == 0 or run.step == steps:
-                _log(run, parts, bar, images / (time.perf_counter() - began))
-            bar.update()
+            with _whole_step():
+                parts, batch_size = _one_step(run)
+                images += batch_size
+                run.seconds = seconds_before + time.perf_counter() - began
+                if run.step % 10 == 0 or run.step == steps:
+                    _log(run, parts, bar, images / (time.perf_counter() - began))
+                bar.update()
             if save_path is not None and (run.step % save_every == 0 or run.step == steps):
                 run.save(save_path)
             if callback and (run.step % callback_every == 0 or run.step == steps):
-                callback(run.step, method, run.history)
+                _call(callback, run)
     except (TrainingDiverged, KeyboardInterrupt):
         if save_path is not None:
             run.save(save_path)

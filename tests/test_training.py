@@ -485,7 +485,7 @@ def test_a_damaged_or_foreign_state_is_refused_and_kept(tmp_path, content):
 def test_the_state_of_another_method_is_refused(tmp_path):
     path = tmp_path / "s.pt"
     toy_fit(path, steps=7)
-    with pytest.raises(ValueError, match=r"s\.pt: .*another method.*G_xy\.0\.weight"):
+    with pytest.raises(ValueError, match=r"(?s)s\.pt: .*another method.*G_xy\.0\.weight"):
         toy_fit(path, *toy(width=5), steps=7)
 
 
