@@ -1,0 +1,145 @@
+"""What every notebook promises its reader: shown code is the package's, no stored outputs, a setup.
+
+The notebooks themselves are run by nbval (see pyproject.toml).
+"""
+
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gantutor import badges
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 40
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def cells(path, kind=None):
+    """[(number, cell)] of a notebook, the cell's source joined to one string."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    found = [(k, cell | {"source": "".join(cell["source"])})
+             for k, cell in enumerate(notebook["cells"])]
+    return [(k, cell) for k, cell in found if kind in (None, cell["cell_type"])]
+
+
+def resolve(dotted):
+    """The object of a dotted name, "gantutor.losses.ImagePool.forward"."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[n:]:
+            found = getattr(found, attribute)
+        return found
+    raise ModuleNotFoundError(dotted)
+
+
+def shown(path):
+    """[(cell number, dotted name, source)] of the cells that show the package's code."""
+    found = []
+    for k, cell in cells(path, "code"):
+        match = re.match(r"\s*#\s*shown\b:?\s*(\S*)", cell["source"])
+        if match:
+            found.append((k, match[1], cell["source"]))
+    return found
+
+
+def drifted(path):
+    """The shown cells that do not hold the source of what they name, as messages."""
+    return [f"{path.name}, cell {k}: not the source of {name}" for k, name, source in shown(path)
+            if inspect.getsource(resolve(name)).strip("\n") not in source]
+
+
+def stored_results(path):
+    return [f"{path.name}, cell {k}" for k, cell in cells(path, "code")
+            if cell["outputs"] or cell["execution_count"] is not None]
+
+
+def too_long(path):
+    return [f"{path.name}, cell {k}: {len(cell['source'].splitlines())} lines"
+            for k, cell in cells(path, "code")
+            if len(cell["source"].splitlines()) > LONGEST_CELL]
+
+
+def missing_setup(path, name):
+    """What of badge and setup cell is missing, or has another address than `name`."""
+    text = "".join(cell["source"] for _, cell in cells(path, "markdown")[:1])
+    badge = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/{path.name}"
+    code = [cell["source"] for _, cell in cells(path, "code")]
+    setup = code[0] if code else ""
+    wanted = {"Colab badge": "colab-badge.svg" in text and f"]({badge})" in text,
+              "setup cell, first of all code": 'find_spec("gantutor")' in setup
+              and f"git+https://github.com/{name}" in setup}
+    return [f"{path.name}: no {what}" for what, there in wanted.items() if not there]
+
+
+@every_notebook
+def test_shown_code_is_the_packages(path):
+    assert drifted(path) == []
+
+
+@pytest.mark.parametrize("start", ["01", "03"])
+def test_the_teaching_notebooks_show_their_method(start):
+    found = [p for p in NOTEBOOKS if p.name.startswith(start)]
+    if not found:
+        pytest.skip(f"notebooks/{start}_* is not written yet")
+    assert any(name.startswith("gantutor.methods.") for _, name, _ in shown(found[0]))
+
+
+@every_notebook
+def test_no_outputs_are_stored(path):
+    assert stored_results(path) == []
+
+
+@every_notebook
+def test_badge_and_setup_cell(path):
+    assert missing_setup(path, badges.repository(ROOT)) == []
+
+
+@every_notebook
+def test_cells_fit_a_screen(path):
+    assert too_long(path) == []
+
+
+@every_notebook
+def test_no_number_is_left_to_fill_in(path):
+    left = re.findall(r"\{MINUTES\}|\bTODO\b|\bXXX\b", path.read_text(encoding="utf-8"))
+    assert left == []
+
+
+def test_these_checks_find_what_they_look_for(tmp_path):
+    """Each check on a notebook with just its mistake, and on one without."""
+    source = inspect.getsource(resolve("gantutor.losses.cycle_consistency_loss"))
+    badge = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+             "(https://colab.research.google.com/github/a/gantutor/blob/main/notebooks/n.ipynb)")
+    setup = 'find_spec("gantutor")\n"git+https://github.com/a/gantutor"'
+
+    def notebook(code, **named):
+        made = [{"cell_type": "markdown", "metadata": {}, "source": named.get("badge", badge)}]
+        for text in (named.get("setup", setup), code):
+            made.append({"cell_type": "code", "metadata": {}, "source": [text],
+                         "outputs": named.get("outputs", []), "execution_count": None})
+        path = tmp_path / "n.ipynb"
+        path.write_text(json.dumps({"cells": made}))
+        return path
+
+    head = "# shown: gantutor.losses.cycle_consistency_loss\nimport torch\n\n\n"
+    good = notebook(head + source.rstrip("\n"))
+    assert [name for _, name, _ in shown(good)] == ["gantutor.losses.cycle_consistency_loss"]
+    assert drifted(good) == stored_results(good) == too_long(good) == []
+    assert missing_setup(good, "a/gantutor") == []
+    assert len(missing_setup(good, "b/gantutor")) == 2
+    assert len(drifted(notebook(head + source.replace("l1_loss", "mse_loss")))) == 1
+    with pytest.raises(AttributeError):
+        drifted(notebook("# shown: gantutor.losses.no_such_loss\n"))
+    assert len(stored_results(notebook("1", outputs=[{"output_type": "stream"}]))) == 2
+    assert too_long(notebook("1\n" * 40)) == [] and len(too_long(notebook("1\n" * 41))) == 1
+    assert len(missing_setup(notebook("1", badge="# Title"), "a/gantutor")) == 1
+    assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 1

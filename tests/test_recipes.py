@@ -1,0 +1,153 @@
+"""Every shipped number is derived again from the weights; every claim holds for each seed."""
+
+import json
+import re
+from statistics import mean
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from gantutor import data, evaluate, recipes
+from gantutor.training import read_metadata
+
+FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
+SHIPPED = [(stem.rpartition("_")[0], int(stem.rpartition("_")[2])) for stem in FILES]
+every_checkpoint = pytest.mark.parametrize("name, seed", SHIPPED, ids=FILES)
+
+
+def panels(name):
+    """{seed: stored panel} of a recipe; skips the claim where nothing of it ships yet."""
+    found = {seed: recipes.shipped_panel(name, seed) for seed in recipes.seeds(name)}
+    if not found:
+        pytest.skip(f"no checkpoint of {name} in data/checkpoints")
+    return found
+
+
+def flat(panel):
+    """A panel with "by attribute" laid out: {key: number}."""
+    result = {k: v for k, v in panel.items() if not isinstance(v, dict)}
+    return result | {f"by attribute, {k}": v for k, v in panel.get("by attribute", {}).items()}
+
+
+# -------------------------------------------------------- each file by itself
+
+
+@every_checkpoint
+def test_the_stored_panel_is_what_the_weights_give(name, seed):
+    stored = flat(recipes.shipped_panel(name, seed))
+    found = flat(recipes.judge(recipes.load(name, seed), name))
+    assert stored.keys() == found.keys()
+    wrong = {k: (stored[k], found[k]) for k in found
+             if found[k] != pytest.approx(stored[k], rel=2e-3, abs=5e-3)}
+    assert not wrong, f"(stored, found): {wrong}; python -m gantutor rejudge"
+
+
+@every_checkpoint
+def test_a_checkpoint_says_where_it_comes_from(name, seed):
+    metadata = read_metadata(recipes.checkpoint_path(name, seed))
+    assert metadata["command"] == f"python -m gantutor train {name} --seed {seed}"
+    assert metadata["seed"] == str(seed)
+    assert int(metadata["steps"]) == recipes.RECIPES[name][0]  # no run cut short
+    assert 0 < float(metadata["minutes"]) < 60
+    versions = json.loads(metadata["versions"])
+    assert re.match(r"\d+\.\d+", versions["gantutor"]) and re.match(r"2\.\d+", versions["torch"])
+    history = json.loads(metadata["history"])
+    assert history["step"][0] == 10 and history["step"][-1] <= int(metadata["steps"])
+    assert len({len(values) for values in history.values()}) == 1
+
+
+@every_checkpoint
+def test_a_checkpoint_holds_the_generators_alone_in_half_precision(name, seed):
+    networks = recipes.generators(recipes.make(name))
+    with safe_open(recipes.checkpoint_path(name, seed), "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    assert set(tensors) == {f"{net}.{key}" for net in networks
+                            for key in networks[net].state_dict()}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_packs_and_checkpoints_stay_below_25_megabytes():
+    total = sum(p.stat().st_size for p in data.data_folder().rglob("*") if p.is_file())
+    assert total < 25e6
+
+
+# ------------------------------------------------------------------- recipes
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_makes_a_method_for_its_pack(name):
+    method = recipes.make(name)
+    size = recipes.SIZES[name.partition("_")[0]]
+    x = torch.rand(2, 3, size, size) * 2 - 1
+    with torch.no_grad():
+        fake = method.translate(x)
+        total, parts = method.generator_loss({"x": x, "y": x.flip(0)})
+    assert fake.shape == x.shape and fake.abs().max() <= 1
+    assert total.isfinite() and all(v.isfinite() for v in parts.values())
+    assert "G_xy" in recipes.generators(method)
+
+
+def test_the_ceiling_has_the_same_generator_as_the_cyclegan():
+    for pack in recipes.SIZES:
+        shapes = [{k: v.shape for k, v in recipes.make(f"{pack}_{kind}").G_xy.state_dict().items()}
+                  for kind in ("supervised", "cyclegan")]
+        assert shapes[0] == shapes[1]
+
+
+def test_the_ceiling_alone_sees_pairs(monkeypatch):
+    def forbidden(*arguments):
+        raise AssertionError("opened the hidden pairs")
+
+    monkeypatch.setattr(evaluate, "paired_training_set", forbidden)
+    monkeypatch.setattr(evaluate, "held_out_pairs", forbidden)
+    for pack in recipes.SIZES:
+        assert type(recipes.batches(f"{pack}_cyclegan", 0)) is data.Unpaired
+        with pytest.raises(AssertionError, match="hidden"):
+            recipes.batches(f"{pack}_supervised", 0)
+
+
+# -------------------------------------------------------------------- claims
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return {pack: evaluate.do_nothing(pack, size) for pack, size in recipes.SIZES.items()}
+
+
+@pytest.mark.parametrize("name, share", [("landscapes_cyclegan", 0.45),
+                                         ("landscapes_converged", 0.35)])
+def test_cyclegan_comes_far_nearer_the_hidden_truth_than_doing_nothing(nothing, name, share):
+    limit = share * nothing["landscapes"]["hidden-pair L1"]
+    assert all(p["hidden-pair L1"] <= limit for p in panels(name).values())
+
+
+def test_longer_training_is_better():
+    short, long = panels("landscapes_cyclegan"), panels("landscapes_converged")
+    for seed in short.keys() & long.keys():
+        assert long[seed]["hidden-pair L1"] < short[seed]["hidden-pair L1"]
+
+
+@pytest.mark.parametrize("pack", recipes.SIZES)
+def test_the_ceiling_is_above_every_cyclegan(pack):
+    ceiling = panels(f"{pack}_supervised").values()
+    unpaired = panels(f"{pack}_cyclegan").values()
+    assert max(p["hidden-pair L1"] for p in ceiling) <= min(p["hidden-pair L1"] for p in unpaired)
+
+
+def test_the_constraint_beats_a_deep_generator_without_one():
+    def error(name):
+        return mean(p["hidden-pair L1"] for p in panels(name).values())
+
+    assert error("landscapes_cyclegan") < error("landscapes_deep")
+
+
+def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
+    ceiling = min(p["content kept"] for p in panels("avatars_supervised").values())
+    for p in panels("avatars_cyclegan").values():
+        assert p["cycle L1"] < 0.15                        # it comes back ...
+        assert p["cycle L1"] < 0.6 * p["hidden-pair L1"]   # ... from the wrong place
+        assert p["domain reached"] > 0.5                   # that does look like Y
+        assert p["content kept"] < ceiling - 0.1
+        assert p["translated right"] > nothing["avatars"]["translated right"] + 0.2
