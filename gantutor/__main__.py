@@ -7,7 +7,7 @@ from PIL import Image
 
 from gantutor import data, evaluate, recipes, show
 
-PICTURED = (1, 18, 8, 24, 57, 76, 29, 46, 6)  # held-out crops with something to see in them
+PICTURED = (1, 18, 9, 3, 57, 76, 29, 46, 7)  # held-out crops with something to see in them
 
 
 def draw_picture(path):
