@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gantutor.data import ATTRIBUTES, AVATAR_SIZES, PHOTOGRAPHS
+
 # ------------------------------------------------------------------ avatars
 
 # One meaning, two palettes: a style keeps its designer's shade of each colour.
@@ -31,8 +33,6 @@ SHIRT = [("#428bca", "#4c6ef5"), ("#00b159", "#40c057"), ("#d11141", "#e64980"),
 BACKGROUND = [("#8fcbe6", "#b6e3f4"), ("#a48fd0", "#c0aede"), ("#f4a9b8", "#ffd5dc"),
               ("#f0c088", "#ffdfbf")]
 
-COLUMNS = ("skin", "hair", "shirt", "background", "long_hair", "glasses", "beard", "mouth")
-SIZES = (4, 6, 5, 4, 2, 2, 2, 2)
 P_GLASSES, P_BEARD = 0.38, 0.35  # uneven on purpose: real attributes are
 N_X, N_Y, N_HELD_OUT = 2500, 2500, 300
 
@@ -40,7 +40,7 @@ N_X, N_Y, N_HELD_OUT = 2500, 2500, 300
 def avatar_records(seed=2018):
     """(5300, 8) uint8: distinct attribute records, X's first, then Y's, then the held-out ones."""
     rng = np.random.default_rng(seed)
-    records = np.stack(np.unravel_index(np.arange(np.prod(SIZES)), SIZES), 1)
+    records = np.stack(np.unravel_index(np.arange(np.prod(AVATAR_SIZES)), AVATAR_SIZES), 1)
     weight = np.where(records[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
     weight = weight * np.where(records[:, 6] == 1, P_BEARD, 1 - P_BEARD)
     # Gumbel top-k is a weighted draw without replacement, so no record comes twice.
@@ -130,8 +130,8 @@ def build_avatars(folder):
         save_sheet(folder / f"hidden_train_{size}.webp", draw_avatars(x, "voxel-art", size))
         save_sheet(folder / f"hidden_x_{size}.webp", draw_avatars(held_out, "pixel-art", size))
         save_sheet(folder / f"hidden_y_{size}.webp", draw_avatars(held_out, "voxel-art", size))
-    table = {"columns": COLUMNS, "sizes": SIZES, "train_x": x.tolist(), "train_y": y.tolist(),
-             "held_out": held_out.tolist()}
+    table = {"columns": ATTRIBUTES, "sizes": AVATAR_SIZES, "train_x": x.tolist(),
+             "train_y": y.tolist(), "held_out": held_out.tolist()}
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
 
@@ -158,8 +158,6 @@ def fetch_photographs(folder):
 
 def build_landscapes(folder, photos):
     """Scales the photographs of `photos` down to 1,024 px width into `folder`."""
-    from gantutor.data import PHOTOGRAPHS
-
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in PHOTOGRAPHS.items():
         original = Path(photos) / source

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 ATTRIBUTES = ("skin", "hair", "shirt", "background", "long_hair", "glasses", "beard", "mouth")
+AVATAR_SIZES = (4, 6, 5, 4, 2, 2, 2, 2)  # how many values each of them has
 
 # Debian package lomiri-wallpapers-16.04; licences and authors in data/README.md.
 PHOTOGRAPHS = {
@@ -79,12 +80,16 @@ class Unpaired:
         self.generator = torch.Generator().manual_seed(seed)
         self.order = {name: torch.empty(0, dtype=torch.long) for name in self.stacks}
 
-    def _draw(self, name):
+    def _indices(self, name):
+        """The next batch's places in one stack, from a new permutation where one is used up."""
         if len(self.order[name]) < self.batch_size:
             self.order[name] = torch.randperm(len(self.stacks[name]), generator=self.generator)
         index, self.order[name] = self.order[name].split(
             [self.batch_size, len(self.order[name]) - self.batch_size])
-        images = to_float(self.stacks[name][index])
+        return index
+
+    def _draw(self, name):
+        images = to_float(self.stacks[name][self._indices(name)])
         if self.flip:
             mirrored = torch.rand(self.batch_size, generator=self.generator) < 0.5
             images[mirrored] = images[mirrored].flip(-1)
@@ -130,16 +135,19 @@ def avatar_records(part):
     return torch.tensor(table[part])
 
 
+def avatar_sheet(name, count, size):
+    """The first `count` avatars of one sheet, "train_x" or another, at `size` px, uint8."""
+    if size not in (32, 64):
+        raise ValueError(f"size={size}: the avatars are drawn at 32 and at 64 px")
+    return load_sheet(data_folder() / "avatars" / f"{name}_{size}.webp", count, size)
+
+
 def avatars(size=32, batch_size=16, seed=0):
     """Unpaired pixel-art (X) and voxel-art (Y), 2,500 each, from disjoint records.
 
     `size` is 32 or 64 px. The attribute labels are not part of a batch.
     """
-    if size not in (32, 64):
-        raise ValueError(f"size={size}: the avatars are drawn at 32 and at 64 px")
-    folder = data_folder() / "avatars"
-    x = load_sheet(folder / f"train_x_{size}.webp", len(avatar_records("train_x")), size)
-    y = load_sheet(folder / f"train_y_{size}.webp", len(avatar_records("train_y")), size)
+    x, y = (avatar_sheet(part, len(avatar_records(part)), size) for part in ("train_x", "train_y"))
     return Unpaired(x, y, batch_size, seed)
 
 
@@ -192,12 +200,16 @@ def crops(photographs, count, size=64, seed=0):
     return torch.from_numpy(np.stack(found).transpose(0, 3, 1, 2).copy())
 
 
+def landscape_crops(part, size=64, count=1500):
+    """`count` crops of one part of the photographs, "train_x", "train_y" or "held_out", uint8."""
+    return crops(SPLIT[part], count, size, seed={"train_x": 1, "train_y": 2, "held_out": 4}[part])
+
+
 def landscapes(size=64, batch_size=8, seed=0, count=1500):
     """Unpaired photographs (X) and retro photographs (Y): crops of different photographs."""
-    x = crops(SPLIT["train_x"], count, size, seed=1)
-    y = to_float(crops(SPLIT["train_y"], count, size, seed=2))
+    y = to_float(landscape_crops("train_y", size, count))
     y = retro(y, torch.Generator().manual_seed(3))
-    return Unpaired(x, to_uint8(y), batch_size, seed)
+    return Unpaired(landscape_crops("train_x", size, count), to_uint8(y), batch_size, seed)
 
 
 def folders(folder_x, folder_y, size=64, batch_size=8, seed=0):

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from gantutor import data, metrics
+from gantutor.data import AVATAR_SIZES
 from gantutor.models import Judge
 from gantutor.training import load_weights, save_weights, seed_everything
 
@@ -32,12 +33,11 @@ def held_out_pairs(pack, size):
     """
     if pack == "avatars":
         records = data.avatar_records("held_out")
-        folder = data.data_folder() / "avatars"
-        x, y = (data.to_float(data.load_sheet(folder / f"hidden_{k}_{size}.webp",
-                                              len(records), size)) for k in "xy")
+        x, y = (data.to_float(data.avatar_sheet(name, len(records), size))
+                for name in ("hidden_x", "hidden_y"))
         return x, y, records
     if pack == "landscapes":
-        x = data.to_float(data.crops(data.SPLIT["held_out"], 300, size, seed=4))
+        x = data.to_float(data.landscape_crops("held_out", size, 300))
         return x, data.retro(x, torch.Generator().manual_seed(GRAIN_SEED)), None
     raise ValueError(f"pack={pack!r}: expected one of {PACKS}")
 
@@ -45,25 +45,18 @@ def held_out_pairs(pack, size):
 class PairedBatches(data.Unpaired):
     """X with its true counterparts: what no unpaired method may see, for the ceiling alone."""
 
-    def __init__(self, x, y, batch_size, seed=0):
-        super().__init__(x, y, batch_size, seed)
-
     def next_batch(self):
-        if len(self.order["x"]) < self.batch_size:
-            self.order["x"] = torch.randperm(len(self.stacks["x"]), generator=self.generator)
-        index, self.order["x"] = (self.order["x"][: self.batch_size],
-                                  self.order["x"][self.batch_size:])
+        index = self._indices("x")
         return {name: data.to_float(stack[index]) for name, stack in self.stacks.items()}
 
 
 def paired_training_set(pack, size, batch_size, seed=0):
     """The training X of `pack` with their hidden counterparts, as `PairedBatches`."""
     if pack == "avatars":
-        x = data.avatars(size).stacks["x"]
-        y = data.load_sheet(data.data_folder() / "avatars" / f"hidden_train_{size}.webp",
-                            len(x), size)
+        count = len(data.avatar_records("train_x"))
+        x, y = (data.avatar_sheet(name, count, size) for name in ("train_x", "hidden_train"))
     else:
-        x = data.landscapes(size).stacks["x"]
+        x = data.landscape_crops("train_x", size)
         y = data.to_uint8(data.retro(data.to_float(x), torch.Generator().manual_seed(11)))
     return PairedBatches(x, y, batch_size, seed)
 
@@ -124,9 +117,9 @@ def _judge_batch(pack, stacks, index, other, generator):
     """(true pairs x, y and further real Y) for one step of `train_judges`."""
     x, y = (data.to_float(stacks[k][index]) for k in ("paired x", "paired y"))
     if pack == "avatars":
-        return x, y, data.to_float(stacks["y"][other])
-    photographs = _other_light(torch.cat([x, data.to_float(stacks["y photographs"][other])]),
-                               generator)
+        return x, y, data.to_float(stacks["more y"][other])
+    photographs = torch.cat([x, data.to_float(stacks["more y"][other])])
+    photographs = _other_light(photographs, generator)
     retro = data.retro(photographs, generator)
     return photographs[: len(x)], retro[: len(x)], retro[len(x):]
 
@@ -142,16 +135,16 @@ def train_judges(pack, size, steps=1200, seed=0):
     sizes = AVATAR_SIZES if pack == "avatars" else ()
     stacks = {f"paired {k}": v for k, v in paired_training_set(pack, size, 1).stacks.items()}
     if sizes:
-        stacks["y"] = data.avatars(size).stacks["y"]
+        stacks["more y"] = data.avatar_sheet("train_y", len(data.avatar_records("train_y")), size)
         records = [data.avatar_records(f"train_{k}") for k in "xy"]
     else:
-        stacks["y photographs"] = data.crops(data.SPLIT["train_y"], 1500, size, seed=2)
+        stacks["more y"] = data.landscape_crops("train_y", size)  # still to be made retro
     judge = Judge(size, sizes)
     optimiser = torch.optim.Adam(judge.parameters(), 2e-3)
     for step in tqdm(range(steps), desc=f"judge {pack} {size}"):
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
         index, other = (torch.randint(len(stacks[k]), (32,), generator=generator)
-                        for k in list(stacks)[1:])
+                        for k in ("paired y", "more y"))
         x, y, more_y = _judge_batch(pack, stacks, index, other, generator)
         real, fake = torch.cat([y, more_y]), torch.cat([x, _nearly_y(x, y, bool(sizes), generator)])
         images = torch.cat([real, fake])  # noise, so that grain alone decides nothing
@@ -166,22 +159,22 @@ def train_judges(pack, size, steps=1200, seed=0):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    path = data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
-    save_weights(path, {"judge": judge}, half=True, metadata={
+    save_weights(judge_path(pack, size), {"judge": judge}, half=True, metadata={
         "command": f"python -m gantutor.evaluate judges {pack} {size}", "seed": str(seed),
         "steps": str(steps), "torch": torch.__version__})
     load_judge.cache_clear()
     return judge_accuracy(pack, size)
 
 
-AVATAR_SIZES = (4, 6, 5, 4, 2, 2, 2, 2)  # values of each of data.ATTRIBUTES
+def judge_path(pack, size):
+    return data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
 
 
 @functools.lru_cache(maxsize=8)
 def load_judge(pack, size):
     """The shipped judge of `pack` at `size` px, in eval mode and frozen."""
     judge = Judge(size, AVATAR_SIZES if pack == "avatars" else ())
-    path = data.data_folder() / "judges" / f"{pack}_{size}.safetensors"
+    path = judge_path(pack, size)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no judge for {pack} at {size} px; train it with "
                                 "`python -m gantutor.evaluate judges`")

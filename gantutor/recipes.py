@@ -34,9 +34,9 @@ def generator(pack, depth="medium"):
 
 def make(name):
     """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
-    pack, _, kind = name.partition("_")
-    if pack not in SIZES:
+    if name not in RECIPES:
         raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    pack, _, kind = name.partition("_")
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -51,7 +51,6 @@ def make(name):
             return CycleGAN(G(), G(), D(), D(), lambda_idt=0.5)
         case "supervised":
             return evaluate.Supervised(G())
-    raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
 
 
 # name: (steps, learning rate, batch size)
@@ -97,28 +96,24 @@ def checkpoint_path(name, seed):
 
 def train(name, seed=0, steps=None, progress=True):
     """Trains recipe `name`, saves its generators into data/checkpoints, returns its panel."""
-    if name not in RECIPES:
-        raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
     seed_everything(seed)
     method, unpaired = make(name), batches(name, seed)
     steps = RECIPES[name][0] if steps is None else steps
     began = time.perf_counter()
     history = fit(method, unpaired, steps, lr=RECIPES[name][1], progress=progress)
     minutes = (time.perf_counter() - began) / 60
-    path = checkpoint_path(name, seed)
+    for net in generators(method).values():  # what ships is what is judged: float16 precision
+        net.half().float()
     metadata = {
         "command": f"python -m gantutor train {name} --seed {seed}",
         "seed": str(seed), "steps": str(steps), "minutes": f"{minutes:.2f}",
         "threads": str(torch.get_num_threads()),
         "versions": json.dumps({"gantutor": gantutor.__version__, "torch": torch.__version__}),
     }
-    # What ships is what is judged: stored as float16, read back, then the panel.
-    save_weights(path, generators(method), metadata, half=True)
-    load_weights(path, generators(method))
     metadata["panel"] = json.dumps(judge(method, name))
     metadata["history"] = json.dumps({k: [round(v, 4) for v in values[:: max(1, steps // 500)]]
                                       for k, values in history.items()})
-    save_weights(path, generators(method), metadata, half=True)
+    save_weights(checkpoint_path(name, seed), generators(method), metadata, half=True)
     return json.loads(metadata["panel"])
 
 
@@ -140,6 +135,11 @@ def rejudge(name, seed=0):
 def shipped_panel(name, seed=0):
     """The panel stored with a shipped checkpoint (a test derives it again)."""
     return json.loads(read_metadata(checkpoint_path(name, seed))["panel"])
+
+
+def shipped_panels(name):
+    """The panels of every shipped seed of recipe `name`, in order."""
+    return [shipped_panel(name, seed) for seed in seeds(name)]
 
 
 def seeds(name):

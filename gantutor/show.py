@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from IPython.display import HTML, display
 
+from gantutor.data import to_uint8
+
 INK, ACCENT = "#222222", "#c44e52"
 PALETTE = ["#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860"]
 
@@ -15,8 +17,7 @@ def grid_array(*rows):
     """Stacks (N, 3, H, W) images in [-1, 1] as rows; returns (rows * H, N * W, 3) uint8."""
     lines = []
     for images in rows:
-        images = images.detach().cpu().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        lines.append(np.concatenate(list(images.permute(0, 2, 3, 1).numpy()), 1))
+        lines.append(np.concatenate(list(to_uint8(images).permute(0, 2, 3, 1).numpy()), 1))
     return np.concatenate(lines, 0)
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from gantutor import training
 from gantutor.data import Unpaired
-from gantutor.losses import ImagePool, lsgan_discriminator_loss, lsgan_generator_loss
+from gantutor.methods.direct import Direct
 from gantutor.training import (
     TrainingDiverged,
     fit,
@@ -31,31 +31,15 @@ ROOT = Path(__file__).parent.parent
 STEPS = 60
 
 
-class Toy(nn.Module):
+class Toy(Direct):
     """Two small players with everything that a state can lose: dropout, a pool, two Adams."""
 
     def __init__(self, width=4):
-        super().__init__()
-        self.G_xy = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.3),
-                                  nn.Conv2d(width, 3, 3, padding=1), nn.Tanh())
-        self.D_y = nn.Sequential(nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2),
-                                 nn.Conv2d(width, 1, 3))
-        self.pool = ImagePool(6)
-
-    def players(self):
-        return [self.G_xy], [self.D_y]
-
-    def translate(self, x):
-        return self.G_xy(x)
-
-    def generator_loss(self, batch):
-        self.fake_y = self.G_xy(batch["x"])
-        loss = lsgan_generator_loss(self.D_y(self.fake_y))
-        return loss, {"G_xy": loss.detach()}
-
-    def discriminator_loss(self, batch):
-        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.pool(self.fake_y)))
-        return loss, {"D_y": loss.detach()}
+        G_xy = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.3),
+                             nn.Conv2d(width, 3, 3, padding=1), nn.Tanh())
+        D_y = nn.Sequential(nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2),
+                            nn.Conv2d(width, 1, 3))
+        super().__init__(G_xy, D_y, pool_size=6)
 
 
 def toy(seed=0, **settings):
@@ -447,7 +431,7 @@ def test_divergence_is_caught_before_the_step(tmp_path, player, kind):
 def test_state_needs_no_pickled_code(tmp_path):
     toy_fit(tmp_path / "s.pt", steps=10)
     state = torch.load(tmp_path / "s.pt", weights_only=True)
-    assert state["step"] == 10 and len(state["method"]["pool._extra_state"]["images"]) == 6
+    assert state["step"] == 10 and len(state["method"]["pool_y._extra_state"]["images"]) == 6
 
 
 @pytest.mark.parametrize("name, value", [
