@@ -3,15 +3,19 @@
 The notebooks themselves are run by nbval (see pyproject.toml).
 """
 
+import ast
 import importlib
 import inspect
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from gantutor import badges
+from gantutor import badges, data, training
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -57,6 +61,19 @@ def drifted(path):
             if inspect.getsource(resolve(name)).strip("\n") not in source]
 
 
+def gpu_cells(path):
+    return [k for k, cell in cells(path, "code") if "gpu" in cell["metadata"].get("tags", [])]
+
+
+def definitions_before(path, number):
+    """The imports and the shown classes and functions before cell `number`, as one module."""
+    body = [statement for k, cell in cells(path, "code") if k < number
+            for statement in ast.parse(cell["source"]).body
+            if isinstance(statement, ast.Import | ast.ImportFrom)
+            or cell["source"].startswith("# shown:")]
+    return ast.Module(body, type_ignores=[])
+
+
 def stored_results(path):
     return [f"{path.name}, cell {k}" for k, cell in cells(path, "code")
             if cell["outputs"] or cell["execution_count"] is not None]
@@ -92,6 +109,44 @@ def test_the_teaching_notebooks_show_their_method(start):
     if not found:
         pytest.skip(f"notebooks/{start}_* is not written yet")
     assert any(name.startswith("gantutor.methods.") for _, name, _ in shown(found[0]))
+
+
+@pytest.fixture
+def two_steps_on_the_cpu(monkeypatch):
+    """The calls of a gpu cell, at two steps of one image each on the CPU; returns what it fits."""
+    trained, usual, folders = [], training.fit, data.folders
+
+    def fit(method, batches, steps, **settings):
+        history = usual(method, batches, 2, **settings | {"device": "cpu", "amp": False})
+        assert steps > 100 and history["step"] == [2]
+        trained.append((method, batches))
+        return history
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 1}))
+    monkeypatch.setenv("GANTUTOR_PROFILE", "gpu")
+    return trained
+
+
+@pytest.mark.parametrize("path,number", [(p, k) for p in NOTEBOOKS for k in gpu_cells(p)],
+                         ids=lambda v: getattr(v, "stem", v))
+def test_gpu_cells_run_on_the_readers_folders(path, number, tmp_path, monkeypatch,
+                                              two_steps_on_the_cpu):
+    """Each gpu cell at its real size on two folders of small pictures, as a reader has them."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for folder in ("photographs", "paintings"):
+        (tmp_path / "my" / folder).mkdir(parents=True)
+        for k in range(9):
+            picture = rng.integers(0, 256, (150, 190, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / "my" / folder / f"{k}.jpg")
+    names = {}
+    exec(compile(definitions_before(path, number), path.name, "exec"), names)
+    exec(compile(dict(cells(path))[number]["source"], path.name, "exec"), names)
+    method, batches = two_steps_on_the_cpu[0]
+    assert batches.next_batch()["x"].shape[2:] == (128, 128)
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+    assert list(tmp_path.rglob("*.pt")), "a long run is saved as it goes"
 
 
 @every_notebook
