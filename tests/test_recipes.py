@@ -150,4 +150,4 @@ def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
         assert p["cycle L1"] < 0.6 * p["hidden-pair L1"]   # ... from the wrong place
         assert p["domain reached"] > 0.5                   # that does look like Y
         assert p["content kept"] < ceiling - 0.1
-        assert p["translated right"] > nothing["avatars"]["translated right"] + 0.2
+        assert p["translated right"] > nothing["avatars"]["translated right"] + 0.1
