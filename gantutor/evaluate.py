@@ -286,7 +286,7 @@ def main(arguments=None):
     parser.add_argument("pack", nargs="?", choices=PACKS)
     parser.add_argument("size", nargs="?", type=int, default=64)
     options = parser.parse_args(arguments)
-    wanted = [("landscapes", 64), ("avatars", 32)]
+    wanted = [("landscapes", 64), ("avatars", 32), ("avatars", 64)]
     for pack, size in [(options.pack, options.size)] if options.pack else wanted:
         accuracy = train_judges(pack, size)
         print(pack, size, {name: round(value, 3) for name, value in accuracy.items()}, flush=True)

@@ -245,20 +245,33 @@ class SmallGenerator(nn.Module):
 class SmallDiscriminator(nn.Module):
     """The CPU notebooks' patch discriminator: `layers` stride-2 convolutions without norm.
 
-    Input (N, 3, H, W) in [-1, 1]; output scores (N, 1, H / 2^layers, W / 2^layers).
+    group: where above 1, each place of the last features also gets their standard deviation over
+    `group` images of the batch, so that D sees when a generator draws one picture for all of them
+    (Karras et al., "Progressive Growing of GANs", ICLR 2018, section 3, a place at a time).
+
+    Input (N, 3, H, W) in [-1, 1], N a multiple of `group` (ValueError otherwise); output scores
+    (N, 1, H / 2^layers, W / 2^layers).
     """
 
-    def __init__(self, width=24, layers=3):
+    def __init__(self, width=24, layers=3, group=1):
         super().__init__()
+        self.group = group
         widths = [5] + [width * 2**k for k in range(layers)]
         convolutions = []
         for before, after in pairwise(widths):
             convolutions += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         self.net = nn.Sequential(*convolutions)
-        self.score = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.score = nn.Conv2d(widths[-1] * (1 if group == 1 else 2), 1, 3, padding=1)
 
     def forward(self, x):
-        return self.score(self.net(with_coordinates(x)))
+        features = self.net(with_coordinates(x))                # (N, C, h, w)
+        if self.group > 1:
+            if len(x) % self.group:
+                raise ValueError(f"x: {len(x)} images are no multiple of group={self.group}")
+            groups = features.unflatten(0, (self.group, -1))    # (group, N / group, C, h, w)
+            spread = groups.var(0).add(1e-4).sqrt().repeat(self.group, 1, 1, 1)
+            features = torch.cat([features, spread], 1)         # (N, 2 C, h, w)
+        return self.score(features)
 
 
 class Judge(nn.Module):

@@ -42,6 +42,9 @@ def make(name):
         return Direct(G(kind), D())
     match kind:
         case "direct":
+            # D sees the spread of a batch; no pool, whose older images would look diverse.
+            return Direct(G(), D(group=4), pool_size=0)
+        case "collapsed":  # D sees one image at a time: nothing says that they must differ
             return Direct(G(), D())
         case "oneway":
             return OneWayCycleGAN(G(), G(), D())
@@ -63,7 +66,8 @@ RECIPES = {
     "landscapes_identity": (600, 1e-3, 8),
     "landscapes_supervised": (600, 1e-3, 8),
     "landscapes_converged": (1200, 1e-3, 8),
-    "avatars_direct": (1500, 5e-4, 16),
+    "avatars_collapsed": (1500, 5e-4, 16),
+    "avatars_direct": (2400, 1e-3, 32),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
 }

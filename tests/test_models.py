@@ -2,11 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gantutor.models import PatchDiscriminator, ResnetGenerator, official_cyclegan_state
+from gantutor.models import (
+    PatchDiscriminator,
+    ResnetGenerator,
+    SmallDiscriminator,
+    official_cyclegan_state,
+)
 
 # Outputs of the official code, which the project does not contain. They were printed by the
 # classes ResnetGenerator(3, 3, ngf=8, n_blocks=2, norm_layer=norm, no_antialias=True,
@@ -289,3 +295,21 @@ def test_wrong_checkpoints_are_named():
         official_cyclegan_state(PatchDiscriminator(width=8), state)
     with pytest.raises(TypeError, match="got Conv2d"):
         official_cyclegan_state(torch.nn.Conv2d(3, 3, 1), state)
+
+
+def test_a_discriminator_with_a_group_sees_how_much_a_batch_varies():
+    """Against numpy: images 0 and 2, 1 and 3 are a group of two of a batch of four."""
+    net = SmallDiscriminator(width=4, layers=2, group=2)
+    x = pattern((4, 3, 16, 24), 0, 1.0) * torch.tensor([1.0, 0.2, -0.5, 0.9]).view(4, 1, 1, 1)
+    seen = []
+    net.score.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    assert net(x).shape == (4, 1, 4, 6)
+    features, spread = seen[0].numpy()[:, :8], seen[0].numpy()[:, 8:]
+    for k in range(4):
+        pair = features[[k, (k + 2) % 4]]
+        expected = np.sqrt(pair.var(0, ddof=1) + 1e-4)
+        np.testing.assert_allclose(spread[k], expected, rtol=1e-4, atol=1e-6)
+    net(x[:1].expand(4, -1, -1, -1))  # a collapsed generator's batch
+    assert seen[1][:, 8:].max() == pytest.approx(0.01)
+    with pytest.raises(ValueError, match="3 images are no multiple of group=2"):
+        net(x[:3])

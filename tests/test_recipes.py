@@ -151,3 +151,15 @@ def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
         assert p["domain reached"] > 0.5                   # that does look like Y
         assert p["content kept"] < ceiling - 0.1
         assert p["translated right"] > nothing["avatars"]["translated right"] + 0.1
+
+
+def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
+    ceiling = max(p["hidden-pair L1"] for p in panels("avatars_supervised").values())
+    chance = mean(evaluate.chance().values())
+    for p in panels("avatars_collapsed").values():
+        assert p["diversity"] < 0.1                        # one picture for every input
+    for p in panels("avatars_direct").values():
+        assert p["diversity"] > 0.6                        # many pictures ...
+        assert p["domain reached"] > 0.3                   # a good part of which look like Y
+        assert abs(p["content kept"] - chance) < 0.1       # and have nothing to do with x
+        assert p["hidden-pair L1"] > 4 * ceiling
