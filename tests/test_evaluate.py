@@ -84,7 +84,7 @@ def test_the_same_numbers_for_every_method(pack, panels):
     assert panels[0]["cycle L1"] == pytest.approx(x.abs().mean().item())  # back to zeros
 
 
-@pytest.mark.parametrize("size", [32])
+@pytest.mark.parametrize("size", [32, 64])
 def test_the_judge_reads_every_avatar_attribute(size):
     accuracy = evaluate.judge_accuracy("avatars", size)
     assert list(accuracy) == ["domain", *data.ATTRIBUTES]

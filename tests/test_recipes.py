@@ -145,12 +145,15 @@ def test_the_constraint_beats_a_deep_generator_without_one():
 
 def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
     ceiling = min(p["content kept"] for p in panels("avatars_supervised").values())
-    for p in panels("avatars_cyclegan").values():
+    found = panels("avatars_cyclegan").values()
+    reference = nothing["avatars"]["translated right"]
+    assert mean(p["translated right"] for p in found) > reference + 0.2
+    for p in found:
         assert p["cycle L1"] < 0.15                        # it comes back ...
         assert p["cycle L1"] < 0.6 * p["hidden-pair L1"]   # ... from the wrong place
         assert p["domain reached"] > 0.5                   # that does look like Y
         assert p["content kept"] < ceiling - 0.1
-        assert p["translated right"] > nothing["avatars"]["translated right"] + 0.1
+        assert p["translated right"] > reference + 0.1
 
 
 def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
