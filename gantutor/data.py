@@ -227,9 +227,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m gantutor.data")
     parser.add_argument("command", choices=["build"])
     parser.add_argument("--photos", help="folder that holds the original photographs")
+    parser.add_argument("--craft", help="craft_mlt_25k.pth, the source of the VGG")
     parser.add_argument("--out", default=str(Path(__file__).parent.parent / "data"))
     options = parser.parse_args(arguments)
-    build(options.out, options.photos)
+    build(options.out, options.photos, options.craft)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,40 @@ def identity_loss(y, G_xy_of_y):
     return F.l1_loss(G_xy_of_y, y)
 
 
+def perceptual_loss(embed, x, G_xy_of_x):
+    """mean(|phi(G_xy(x)) - phi(x)|) / mean(|phi(x)|), phi = `embed`, a fixed network.
+
+    Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and
+    Super-Resolution", ECCV 2016, eq. 2, with L1 for L2 (as Wang et al., "pix2pixHD", CVPR 2018)
+    and as a share of the features' own size, so that one weight serves every layer of every phi:
+    0 where nothing changed, about 1 where nothing was kept.
+
+    Two images of one shape, ValueError otherwise. The gradient flows through phi to G_xy_of_x
+    only; phi's own weights should be frozen.
+    """
+    _require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
+    with torch.no_grad():
+        target = embed(x)
+    return F.l1_loss(embed(G_xy_of_x), target) / target.abs().mean()
+
+
+def feature_matching_loss(real_features, fake_features):
+    """Mean over layers of mean((E[f(real)] - E[f(fake)])^2), E the mean over the batch.
+
+    Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.1, over
+    several layers of D, as DiscoGAN's code does. Two lists of features (N, C, H, W) of the same
+    layers, real and fake; the real ones get no gradient. ValueError where they do not match.
+    """
+    if len(real_features) != len(fake_features) or not real_features:
+        raise ValueError(f"expected as many real as fake layers, at least one, "
+                         f"got {len(real_features)} and {len(fake_features)}")
+    total = 0.0
+    for real, fake in zip(real_features, fake_features, strict=True):
+        _require_same_shape("real", real[:1], "fake", fake[:1])
+        total = total + (real.detach().mean(0) - fake.mean(0)).square().mean()
+    return total / len(real_features)
+
+
 def _require_same_shape(name_a, a, name_b, b):
     """torch would broadcast (1, 3, H, W) against (N, 3, H, W) and say nothing, or only warn."""
     if a.shape != b.shape:

@@ -263,6 +263,15 @@ class SmallDiscriminator(nn.Module):
         self.net = nn.Sequential(*convolutions)
         self.score = nn.Conv2d(widths[-1] * (1 if group == 1 else 2), 1, 3, padding=1)
 
+    def features(self, x):
+        """What each convolution sees, after its LeakyReLU: a list, finest first."""
+        h, seen = with_coordinates(x), []
+        for layer in self.net:
+            h = layer(h)
+            if isinstance(layer, nn.LeakyReLU):
+                seen.append(h)
+        return seen
+
     def forward(self, x):
         features = self.net(with_coordinates(x))                # (N, C, h, w)
         if self.group > 1:

@@ -42,7 +42,7 @@ def test_pack_file_is_the_documented_one(name):
 
 
 def test_every_pack_file_has_a_checksum():
-    files = {str(p.relative_to(DATA)) for pack in ("avatars", "landscapes")
+    files = {str(p.relative_to(DATA)) for pack in ("avatars", "landscapes", "vgg")
              for p in (DATA / pack).iterdir()}
     assert files == set(SHA256)
 

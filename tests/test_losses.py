@@ -248,3 +248,55 @@ def test_pool_refuses():
         pool(torch.zeros(1, 3, 4, 4))
     with pytest.raises(ValueError, match="size 3, this one 5"):
         ImagePool(5).load_state_dict(pool.state_dict())
+
+
+def test_perceptual_loss_by_hand():
+    """phi = 2x: |2 * 0.5 - 2 * 1| over |2 * 1| is a half; halves of the pixels changed: .25."""
+    x = torch.ones(2, 3, 4, 6)
+    assert losses.perceptual_loss(lambda t: 2 * t, x, 0.5 * x).item() == pytest.approx(0.5)
+    half = x.clone()
+    half[..., :3] = 0.5
+    assert losses.perceptual_loss(nn.Identity(), x, half).item() == pytest.approx(0.25)
+    assert losses.perceptual_loss(nn.Identity(), x, x).item() == 0
+
+
+def test_perceptual_loss_compares_features_not_pixels():
+    """The mean of each image as phi: pixels may move as they like."""
+    x = images()
+    moved = x.roll(2, -1)
+    assert losses.perceptual_loss(lambda t: t.mean((2, 3)), x, moved).item() < 1e-6
+    assert losses.perceptual_loss(nn.Identity(), x, moved).item() > 0.5
+    with pytest.raises(ValueError, match=r"x and G_xy_of_x must have the same shape"):
+        losses.perceptual_loss(nn.Identity(), x, x[:1])
+
+
+def test_perceptual_gradient_reaches_the_translation_only():
+    torch.manual_seed(0)
+    phi = nn.Conv2d(3, 5, 3).requires_grad_(False)
+    x, fake = images().requires_grad_(), images(seed=1).requires_grad_()
+    losses.perceptual_loss(phi, x, fake).backward()
+    assert x.grad is None and fake.grad.abs().sum() > 0
+    target = phi(x).detach()
+    by_hand = (phi(fake) - target).sign() / target.numel() / target.abs().mean()
+    expected = torch.nn.grad.conv2d_input(fake.shape, phi.weight, by_hand)
+    torch.testing.assert_close(fake.grad, expected)
+
+
+def test_feature_matching_by_hand():
+    """Layer 1: batch means (2, 0) and (0, 0), so (4 + 0) / 2; layer 2: 1 and 3, so 4."""
+    real = [torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[1.0], [1.0]])]
+    fake = [torch.tensor([[-1.0, 5.0], [1.0, -5.0]]), torch.tensor([[3.0], [3.0]])]
+    assert losses.feature_matching_loss(real, fake).item() == pytest.approx((2 + 4) / 2)
+    real[0].requires_grad_()
+    fake[0].requires_grad_()
+    losses.feature_matching_loss(real, fake).backward()
+    assert real[0].grad is None and fake[0].grad.abs().sum() > 0
+
+
+def test_feature_matching_refuses():
+    one = [torch.zeros(2, 3)]
+    for real, fake in ((one, []), ([], []), (one, one * 2)):
+        with pytest.raises(ValueError, match=r"as many real as fake layers"):
+            losses.feature_matching_loss(real, fake)
+    with pytest.raises(ValueError, match=r"same shape"):
+        losses.feature_matching_loss(one, [torch.zeros(2, 4)])

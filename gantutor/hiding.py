@@ -1,0 +1,105 @@
+"""The hiding lab (room: evaluate): does the way back read something that nobody can see?
+
+Chu, Zhmoginov, Sandler, "CycleGAN, a Master of Steganography", 2017: a translation can carry a
+faint pattern from which G_yx restores what the translation itself no longer shows. A disturbance
+too small to see then ruins the reconstruction.
+"""
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torchvision.transforms import v2
+
+from gantutor import metrics
+from gantutor.data import to_float, to_uint8
+from gantutor.evaluate import in_batches
+
+NOISE_LEVELS = (0, 1, 2, 4, 8, 16)  # standard deviations, in 1/256 of the range from black to white
+
+
+def add_noise(images, levels, seed=0):
+    """Gaussian noise with a standard deviation of `levels` / 256 of the range; not clipped."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(images.shape, generator=generator)
+    return images + 2 * levels / 256 * noise.to(images)
+
+
+def eight_bit(images):
+    """What a PNG would keep: rounded to 256 levels and clipped to [-1, 1]."""
+    return to_float(to_uint8(images))
+
+
+def _through_pillow(images, change):
+    pictures = [change(Image.fromarray(array)) for array in
+                to_uint8(images).permute(0, 2, 3, 1).numpy()]
+    stack = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    return to_float(torch.from_numpy(stack.transpose(0, 3, 1, 2).copy()))
+
+
+def jpeg(images, quality):
+    """Saved as JPEG of this `quality` (1 to 95) with full-size colour, and opened again."""
+    def change(picture):
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality, subsampling=0)
+        return Image.open(file)
+
+    return _through_pillow(images, change)
+
+
+def blur(images, sigma):
+    """Gaussian blur, `sigma` in pixels."""
+    return v2.functional.gaussian_blur(images, 2 * int(3 * sigma + 0.5) + 1, sigma)
+
+
+def equalised(images):
+    """Each channel's histogram flattened (Pillow's ImageOps.equalize): faint patterns stand out."""
+    return _through_pillow(images, ImageOps.equalize)
+
+
+def residue(images, gain=16, radius=2):
+    """The image minus its own local mean, times `gain`, clipped: its finest detail alone."""
+    size = 2 * radius + 1
+    soft = torch.nn.functional.avg_pool2d(images, size, 1, radius, count_include_pad=False)
+    return ((images - soft) * gain).clamp(-1, 1)
+
+
+def grey(images):
+    """Every channel replaced by the channels' mean: for a monochrome Y, all that may be there."""
+    return images.mean(1, keepdim=True).expand_as(images)
+
+
+def reconstruction_error(method, x, disturb=None):
+    """L1 between x and G_yx(disturb(G_xy(x))), images in [-1, 1]; a float."""
+    translated = in_batches(method.translate, x)
+    if disturb is not None:
+        translated = disturb(translated)
+    return metrics.l1(in_batches(method.back, translated), x)
+
+
+def noise_curve(method, x, levels=NOISE_LEVELS):
+    """`reconstruction_error` at each noise level, a list: the curve of Bashkirova et al."""
+    return [reconstruction_error(method, x, lambda t, k=k: add_noise(t, k)) for k in levels]
+
+
+def sensitivity_to_noise(errors, levels=NOISE_LEVELS):
+    """Mean rise of the reconstruction error over the noise levels, trapezoid rule.
+
+    Sensitivity to noise, Bashkirova, Usman, Saenko, "Adversarial Self-Defense for
+    Cycle-Consistent GANs", NeurIPS 2019, section 5: the area under the error's curve; here above
+    its value without noise and divided by the levels' range, so in units of L1. 0: indifferent.
+    """
+    rise = torch.tensor(errors, dtype=torch.float64) - errors[0]
+    area = torch.trapezoid(rise, torch.tensor(levels, dtype=torch.float64))
+    return area.item() / (levels[-1] - levels[0])
+
+
+def reconstruction_honesty(method, x, legal=grey):
+    """How much worse G_yx does when only what Y may contain is left in the translation, in L1.
+
+    After the reconstruction honesty of Bashkirova et al., NeurIPS 2019, section 5, who map a
+    translation to the nearest legal label colours before the way back. `legal` is that map.
+    0: honest; large: the reconstruction was read off something that does not belong in Y.
+    """
+    return reconstruction_error(method, x, legal) - reconstruction_error(method, x)

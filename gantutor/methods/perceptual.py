@@ -1,0 +1,26 @@
+"""The VGG constraint: a fixed network must find x and G_xy(x) alike."""
+
+from gantutor.losses import perceptual_loss
+from gantutor.methods import detached
+from gantutor.methods.direct import Direct
+
+
+class Perceptual(Direct):
+    """`Direct` and one term more: `embed` must see in G_xy(x) what it sees in x.
+
+    Lee, GAN lecture 3, "direct transformation", with a pretrained network as the constraint; the
+    term is the content (feature reconstruction) loss of Johnson, Alahi, Fei-Fei, ECCV 2016.
+
+    embed: images -> features of any shape, frozen, e.g. `gantutor.vgg.vgg_features()`;
+    `nn.Identity()` makes it an L1 constraint on pixels. It is no player: nothing trains it.
+    lambda_vgg: the term's weight; 0 is `Direct`.
+    """
+
+    def __init__(self, G_xy, D_y, embed, lambda_vgg=1.0, pool_size=50):
+        super().__init__(G_xy, D_y, pool_size)
+        self.embed, self.lambda_vgg = embed.requires_grad_(False), lambda_vgg
+
+    def generator_loss(self, batch):
+        adversarial, parts = super().generator_loss(batch)  # keeps G_xy(x) as self.fake_y
+        content = perceptual_loss(self.embed, batch["x"], self.fake_y)
+        return adversarial + self.lambda_vgg * content, parts | detached(content=content)

@@ -1,0 +1,111 @@
+"""DiscoGAN, DualGAN and the noisy CycleGAN: other losses on CycleGAN's own two-way cycle."""
+
+import torch
+from torch.nn import functional as F
+
+from gantutor.losses import (
+    bce_discriminator_loss,
+    bce_generator_loss,
+    cycle_consistency_loss,
+    feature_matching_loss,
+    gradient_penalty,
+    lsgan_generator_loss,
+    wgan_discriminator_loss,
+    wgan_generator_loss,
+)
+from gantutor.methods import detached
+from gantutor.methods.cyclegan import CycleGAN
+
+
+class DiscoGAN(CycleGAN):
+    """The cycle with cross-entropy, squared error, and D's features matched on average.
+
+    Kim, Cha, Kim, Lee, Kim, "Learning to Discover Cross-Domain Relations with Generative
+    Adversarial Networks", ICML 2017, eq. 5 and 6; the weights are those of the authors' code:
+    (1 - rate) (0.1 adversarial + 0.9 feature matching) + rate squared cycle error, each
+    direction. Their rate is 0.01 for the first 10,000 steps and 0.5 afterwards; here it is fixed.
+
+    D_x, D_y must have `features(images)`, as `SmallDiscriminator` has. No pool, as in the paper.
+    """
+
+    def __init__(self, G_xy, G_yx, D_x, D_y, rate=0.5):
+        super().__init__(G_xy, G_yx, D_x, D_y, pool_size=0)
+        self.rate = rate
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = bce_generator_loss(self.D_y(self.fake_y))
+        G_yx = bce_generator_loss(self.D_x(self.fake_x))
+        matching = (feature_matching_loss(self.D_y.features(y), self.D_y.features(self.fake_y))
+                    + feature_matching_loss(self.D_x.features(x), self.D_x.features(self.fake_x)))
+        cycle_x = F.mse_loss(self.G_yx(self.fake_y), x)
+        cycle_y = F.mse_loss(self.G_xy(self.fake_x), y)
+        total = ((1 - self.rate) * (0.1 * (G_xy + G_yx) + 0.9 * matching)
+                 + self.rate * (cycle_x + cycle_y))
+        return total, detached(G_xy=G_xy, G_yx=G_yx, matching=matching,
+                               cycle_x=cycle_x, cycle_y=cycle_y)
+
+    def discriminator_loss(self, batch):
+        D_x = bce_discriminator_loss(self.D_x(batch["x"]), self.D_x(self.fake_x.detach()))
+        D_y = bce_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.fake_y.detach()))
+        return D_x + D_y, detached(D_x=D_x, D_y=D_y)
+
+
+class DualGAN(CycleGAN):
+    """The cycle with a Wasserstein critic.
+
+    Yi, Zhang, Tan, Gong, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation",
+    ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. Two departures:
+    the critics are kept Lipschitz by a gradient penalty (Gulrajani et al., 2017) instead of by
+    clipping their weights, and the generators see no dropout noise.
+    """
+
+    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_rec=10.0, lambda_gp=10.0):
+        super().__init__(G_xy, G_yx, D_x, D_y, lambda_cyc=lambda_rec, pool_size=0)
+        self.lambda_gp = lambda_gp
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = wgan_generator_loss(self.D_y(self.fake_y))
+        G_yx = wgan_generator_loss(self.D_x(self.fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(self.fake_y))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(self.fake_x))
+        total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
+        return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
+
+    def discriminator_loss(self, batch):
+        total, parts = 0.0, {}
+        for name, D, real, fake in (("D_x", self.D_x, batch["x"], self.fake_x.detach()),
+                                    ("D_y", self.D_y, batch["y"], self.fake_y.detach())):
+            distance = wgan_discriminator_loss(D(real), D(fake))
+            penalty = gradient_penalty(D, real, fake)
+            total = total + distance + self.lambda_gp * penalty
+            parts |= {name: distance.detach(), f"gp_{name}": penalty.detach()}
+        return total, parts
+
+
+class NoisyCycleGAN(CycleGAN):
+    """CycleGAN with noise on the translation before the way back: nothing faint survives it.
+
+    Bashkirova, Usman, Saenko, "Adversarial Self-Defense for Cycle-Consistent GANs", NeurIPS 2019,
+    section 4. noise: its standard deviation, images in [-1, 1], so 2 k / 256 for k grey levels.
+    """
+
+    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, noise=16 / 256, pool_size=50):
+        super().__init__(G_xy, G_yx, D_x, D_y, lambda_cyc=lambda_cyc, pool_size=pool_size)
+        self.noise = noise
+
+    def noisy(self, images):
+        return images + self.noise * torch.randn_like(images)
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = lsgan_generator_loss(self.D_y(self.fake_y))
+        G_yx = lsgan_generator_loss(self.D_x(self.fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(self.noisy(self.fake_y)))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(self.noisy(self.fake_x)))
+        total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
+        return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)

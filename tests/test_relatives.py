@@ -1,0 +1,153 @@
+"""Perceptual, DiscoGAN, DualGAN and the noisy CycleGAN against their formulas written out."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gantutor.methods.cyclegan import CycleGAN
+from gantutor.methods.direct import Direct
+from gantutor.methods.perceptual import Perceptual
+from gantutor.methods.relatives import DiscoGAN, DualGAN, NoisyCycleGAN
+from gantutor.models import SmallDiscriminator
+
+
+def generator(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1),
+                         nn.Tanh())
+
+
+def discriminator(seed):
+    torch.manual_seed(seed)
+    return SmallDiscriminator(width=4, layers=2)
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(9)
+    return {name: torch.rand(2, 3, 8, 12) * 2 - 1 for name in "xy"}
+
+
+def two_way(kind, **named):
+    return kind(generator(0), generator(2), discriminator(3), discriminator(1), **named)
+
+
+def perceptual(embed=None, **named):
+    return Perceptual(generator(0), discriminator(1), embed or nn.Conv2d(3, 2, 3), **named)
+
+
+TWO_WAY = [DiscoGAN, DualGAN, NoisyCycleGAN]
+
+
+def test_perceptual_is_direct_and_one_term_more(batch):
+    embed = nn.Conv2d(3, 2, 3)
+    with_term, without = perceptual(embed, lambda_vgg=3.0), Direct(generator(0), discriminator(1))
+    total, parts = with_term.generator_loss(batch)
+    base, _ = without.generator_loss(batch)
+    before, after = embed(batch["x"]), embed(with_term.G_xy(batch["x"]))
+    content = (after - before).abs().mean() / before.abs().mean()
+    assert total.item() == pytest.approx(base.item() + 3 * content.item(), rel=1e-5)
+    assert parts["content"].item() == pytest.approx(content.item(), rel=1e-5)
+
+
+def test_the_embedding_is_no_player(batch):
+    m = perceptual()
+    listed = {id(p) for net in sum(m.players(), []) for p in net.parameters()}
+    assert not any(id(p) in listed for p in m.embed.parameters())
+    m.generator_loss(batch)[0].backward()
+    assert all(p.grad is None for p in m.embed.parameters())
+    assert all(p.grad.abs().max() > 0 for p in m.G_xy.parameters())
+
+
+def means(D, images):
+    """Batch means after each LeakyReLU, from the layers themselves."""
+    from gantutor.models import with_coordinates
+
+    h, found = with_coordinates(images), []
+    for conv in (layer for layer in D.net if isinstance(layer, nn.Conv2d)):
+        h = F.leaky_relu(conv(h), 0.2)
+        found.append(h.mean(0))
+    return found
+
+
+def test_discogan_by_hand(batch):
+    m, x, y = two_way(DiscoGAN, rate=0.25), batch["x"], batch["y"]
+    total, parts = m.generator_loss(batch)
+    expected = 0.0
+    for real, start, G, G_back, D in ((y, x, m.G_xy, m.G_yx, m.D_y), (x, y, m.G_yx, m.G_xy, m.D_x)):
+        fake = G(start)
+        one = torch.ones_like(D(fake))
+        adversarial = F.binary_cross_entropy_with_logits(D(fake), one)
+        matching = sum(F.mse_loss(a, b) for a, b in zip(means(D, real), means(D, fake),
+                                                        strict=True)) / 2
+        cycle = F.mse_loss(G_back(fake), start)
+        expected = expected + 0.75 * (0.1 * adversarial + 0.9 * matching) + 0.25 * cycle
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    total, _ = m.discriminator_loss(batch)
+    expected = 0.0
+    for real, fake, D in ((y, m.fake_y, m.D_y), (x, m.fake_x, m.D_x)):
+        one = torch.ones_like(D(real))
+        expected = expected + 0.5 * (F.binary_cross_entropy_with_logits(D(real), one)
+                                     + F.binary_cross_entropy_with_logits(D(fake), 0 * one))
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_dualgan_by_hand(batch):
+    m, x, y = two_way(DualGAN, lambda_rec=7.0), batch["x"], batch["y"]
+    total, _ = m.generator_loss(batch)
+    expected = (-m.D_y(m.G_xy(x)).mean() - m.D_x(m.G_yx(y)).mean()
+                + 7 * ((m.G_yx(m.G_xy(x)) - x).abs().mean() + (m.G_xy(m.G_yx(y)) - y).abs().mean()))
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    total, parts = m.discriminator_loss(batch)
+    distance = (m.D_y(m.fake_y).mean() - m.D_y(y).mean() + m.D_x(m.fake_x).mean()
+                - m.D_x(x).mean())
+    assert (parts["D_x"] + parts["D_y"]).item() == pytest.approx(distance.item(), abs=1e-6)
+    penalty = parts["gp_D_x"] + parts["gp_D_y"]
+    assert penalty > 0 and total.item() == pytest.approx((distance + 10 * penalty).item())
+
+
+def test_noise_stands_before_the_way_back_only(batch):
+    """Each generator sees clean images going there, and noise of the size asked coming back."""
+    m = two_way(NoisyCycleGAN, noise=0.25)
+    seen = {"G_xy": [], "G_yx": []}
+    for name, images in seen.items():
+        getattr(m, name).register_forward_pre_hook(
+            lambda module, inputs, images=images: images.append(inputs[0]))
+    torch.manual_seed(1)
+    total, parts = m.generator_loss(batch)
+    assert seen["G_xy"][0] is batch["x"] and seen["G_yx"][0] is batch["y"]
+    for back, clean in ((seen["G_yx"][1], m.fake_y), (seen["G_xy"][1], m.fake_x)):
+        assert (back - clean).std().item() == pytest.approx(0.25, rel=0.1)
+        assert (back - clean).mean().abs() < 0.05
+    quiet, _ = two_way(NoisyCycleGAN, noise=0.0).generator_loss(batch)
+    usual, _ = two_way(CycleGAN).generator_loss(batch)
+    assert quiet.item() == usual.item() != total.item()
+
+
+@pytest.mark.parametrize("kind", TWO_WAY)
+def test_each_loss_moves_its_own_player(batch, kind):
+    m = two_way(kind)
+    generators, discriminators = m.players()
+    total, parts = m.generator_loss(batch)
+    assert all(not v.requires_grad and v.shape == () for v in parts.values())
+    total.backward()
+    assert all(p.grad.abs().max() > 0 for G in generators for p in G.parameters())
+    m.zero_grad()
+    m.discriminator_loss(batch)[0].backward()
+    assert all(p.grad is None for G in generators for p in G.parameters())
+    # a Wasserstein critic's last bias cancels between real and fake
+    for D in discriminators:
+        assert all(p.grad.abs().max() > 0 for name, p in D.named_parameters()
+                   if name != "score.bias")
+
+
+@pytest.mark.parametrize("kind", TWO_WAY)
+def test_x_and_y_may_be_shuffled_apart(batch, kind):
+    """Unpaired: the order of y within the batch changes nothing (a popular port is paired)."""
+    torch.manual_seed(3)
+    total = two_way(kind).generator_loss(batch)[0]
+    shuffled = {"x": batch["x"], "y": batch["y"].flip(0)}
+    torch.manual_seed(3)
+    again = two_way(kind).generator_loss(shuffled)[0]
+    assert again.item() == pytest.approx(total.item(), rel=1e-2 if kind is NoisyCycleGAN else 1e-5)
