@@ -151,6 +151,20 @@ def avatars(size=32, batch_size=16, seed=0):
     return Unpaired(x, y, batch_size, seed)
 
 
+def monochrome(images):
+    """(N, 3, H, W) -> the same shape, each channel replaced by the mean of the three."""
+    return images.mean(1, keepdim=True).expand_as(images)
+
+
+def monochromes(size=32, batch_size=8, seed=0):
+    """Unpaired pixel-art faces in colour (X) and other pixel-art faces in black and white (Y).
+
+    1,250 faces each. Many faces share one monochrome picture, so the way back has to guess.
+    """
+    colour, others = avatar_sheet("train_x", len(avatar_records("train_x")), size).chunk(2)
+    return Unpaired(colour, to_uint8(monochrome(to_float(others))), batch_size, seed)
+
+
 # --------------------------------------------------------------- landscapes
 
 

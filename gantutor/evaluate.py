@@ -18,7 +18,7 @@ from gantutor.data import AVATAR_SIZES
 from gantutor.models import Judge
 from gantutor.training import load_weights, save_weights, seed_everything
 
-PACKS = ("landscapes", "avatars")
+PACKS = ("landscapes", "avatars")  # those with a judge
 GRAIN_SEED = 7
 
 # ------------------------------------------------------------ hidden pairs
@@ -39,7 +39,10 @@ def held_out_pairs(pack, size):
     if pack == "landscapes":
         x = data.to_float(data.landscape_crops("held_out", size, 300))
         return x, data.retro(x, torch.Generator().manual_seed(GRAIN_SEED)), None
-    raise ValueError(f"pack={pack!r}: expected one of {PACKS}")
+    if pack == "monochromes":
+        x, _, _ = held_out_pairs("avatars", size)
+        return x, data.monochrome(x), None
+    raise ValueError(f"pack={pack!r}: expected one of {(*PACKS, 'monochromes')}")
 
 
 class PairedBatches(data.Unpaired):
@@ -55,6 +58,9 @@ def paired_training_set(pack, size, batch_size, seed=0):
     if pack == "avatars":
         count = len(data.avatar_records("train_x"))
         x, y = (data.avatar_sheet(name, count, size) for name in ("train_x", "hidden_train"))
+    elif pack == "monochromes":
+        x = data.monochromes(size).stacks["x"]
+        y = data.to_uint8(data.monochrome(data.to_float(x)))
     else:
         x = data.landscape_crops("train_x", size)
         y = data.to_uint8(data.retro(data.to_float(x), torch.Generator().manual_seed(11)))
@@ -77,6 +83,25 @@ class Supervised(nn.Module):
     def generator_loss(self, batch):
         loss = F.l1_loss(self.G_xy(batch["x"]), batch["y"])
         return loss, {"L1": loss.detach()}
+
+
+class SupervisedPair(Supervised):
+    """Both directions on the pairs, each alone: a way back that had nothing to hide from."""
+
+    def __init__(self, G_xy, G_yx):
+        super().__init__(G_xy)
+        self.G_yx = G_yx
+
+    def players(self):
+        return [self.G_xy, self.G_yx], []
+
+    def back(self, y):
+        return self.G_yx(y)
+
+    def generator_loss(self, batch):
+        there, parts = super().generator_loss(batch)
+        back = F.l1_loss(self.G_yx(batch["y"]), batch["x"])
+        return there + back, parts | {"L1 back": back.detach()}
 
 
 # ------------------------------------------------------------------ judges
@@ -220,36 +245,39 @@ def unit_features(judge, images):
 
 
 
+def _judged(fake, y, records, judge, size, result):
+    """`result` with what the fixed classifiers say of the translations, in the panel's order."""
+    reached = in_batches(lambda b: judge(b)[0] > 0, fake)
+    shares = {}
+    if records is not None:
+        right = read_attributes(fake, size) == records
+        by_attribute = dict(zip(data.ATTRIBUTES, right.float().mean(0).tolist(), strict=True))
+        shares = {"translated right": (right & reached[:, None]).float().mean().item(),
+                  "content kept": right.float().mean().item(), "by attribute": by_attribute}
+    features = [in_batches(lambda b: unit_features(judge, b), images) for images in (fake, y)]
+    return shares | result | {"domain reached": reached.float().mean().item(),
+                              "KID x1000": 1000 * metrics.kid(*features)}
+
+
 @torch.no_grad()
 def panel(translate, pack, size, back=None):
     """Every number of the panel for `translate`: x (N, 3, H, W) -> its translation into Y.
 
     Returns a dict. Per pack the same keys: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM",
-    "domain reached" (share), "KID x1000", "diversity" (spread over inputs, 1 = the true
-    targets'), and where there is a way `back`: "cycle L1". For the avatars first of all
-    "translated right" and "content kept" (shares), and "by attribute", a dict.
+    "domain reached" (share) and "KID x1000" where the pack has a judge, "diversity" (spread over
+    inputs, 1 = the true targets'), and where there is a way `back`: "cycle L1". For the avatars
+    first of all "translated right" and "content kept" (shares), and "by attribute", a dict.
     """
     x, y, records = held_out_pairs(pack, size)
     fake = in_batches(translate, x)
     if fake.shape != y.shape:
         raise ValueError(f"translate: expected images of shape {tuple(y.shape)}, "
                          f"found {tuple(fake.shape)}")
-    judge = load_judge(pack, size)
-    reached = in_batches(lambda b: judge(b)[0] > 0, fake)
-    result = {}
-    if records is not None:
-        right = read_attributes(fake, size) == records
-        result["translated right"] = (right & reached[:, None]).float().mean().item()
-        result["content kept"] = right.float().mean().item()
-        result["by attribute"] = dict(zip(data.ATTRIBUTES, right.float().mean(0).tolist(),
-                                          strict=True))
-    features = [in_batches(lambda b: unit_features(judge, b), images) for images in (fake, y)]
-    result |= {
-        "hidden-pair L1": metrics.l1(fake, y), "PSNR": metrics.psnr(fake, y),
-        "SSIM": metrics.ssim(fake, y), "domain reached": reached.float().mean().item(),
-        "KID x1000": 1000 * metrics.kid(*features),
-        "diversity": metrics.spread(fake) / metrics.spread(y),
-    }
+    result = {"hidden-pair L1": metrics.l1(fake, y), "PSNR": metrics.psnr(fake, y),
+              "SSIM": metrics.ssim(fake, y)}
+    if pack in PACKS:
+        result = _judged(fake, y, records, load_judge(pack, size), size, result)
+    result["diversity"] = metrics.spread(fake) / metrics.spread(y)
     if back is not None:
         result["cycle L1"] = metrics.l1(in_batches(back, fake), x)
     return result

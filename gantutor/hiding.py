@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from gantutor import metrics
-from gantutor.data import to_float, to_uint8
+from gantutor.data import monochrome, to_float, to_uint8
 from gantutor.evaluate import in_batches
 
 NOISE_LEVELS = (0, 1, 2, 4, 8, 16)  # standard deviations, in 1/256 of the range from black to white
@@ -65,11 +65,6 @@ def residue(images, gain=16, radius=2):
     return ((images - soft) * gain).clamp(-1, 1)
 
 
-def grey(images):
-    """Every channel replaced by the channels' mean: for a monochrome Y, all that may be there."""
-    return images.mean(1, keepdim=True).expand_as(images)
-
-
 def reconstruction_error(method, x, disturb=None):
     """L1 between x and G_yx(disturb(G_xy(x))), images in [-1, 1]; a float."""
     translated = in_batches(method.translate, x)
@@ -95,7 +90,7 @@ def sensitivity_to_noise(errors, levels=NOISE_LEVELS):
     return area.item() / (levels[-1] - levels[0])
 
 
-def reconstruction_honesty(method, x, legal=grey):
+def reconstruction_honesty(method, x, legal=monochrome):
     """How much worse G_yx does when only what Y may contain is left in the translation, in L1.
 
     After the reconstruction honesty of Bashkirova et al., NeurIPS 2019, section 5, who map a

@@ -242,6 +242,27 @@ class SmallGenerator(nn.Module):
         return torch.tanh(x + f if self.skip else f)
 
 
+class FullSizeGenerator(nn.Module):
+    """A residual generator that never leaves full size: it can mark every pixel by itself.
+
+    A 3 x 3 convolution, `blocks` residual blocks, and a 3 x 3 convolution whose picture f is a
+    change of the input, tanh(x + f). Input (N, 3, H, W) in [-1, 1]; output likewise in (-1, 1).
+    """
+
+    def __init__(self, width=16, blocks=2):
+        super().__init__()
+        self.into = nn.Conv2d(5, width, 3, padding=1)
+        self.blocks = nn.Sequential(*[SmallBlock(width) for _ in range(blocks)])
+        self.out = nn.Conv2d(width, 3, 3, padding=1)
+        with torch.no_grad():  # starts as a small change
+            self.out.weight.mul_(0.1)
+
+    def forward(self, x):
+        require_images(x, 3, 1)
+        h = self.blocks(self.into(with_coordinates(x)))         # (N, C, H, W)
+        return torch.tanh(x + self.out(F.relu(h)))              # (N, 3, H, W)
+
+
 class SmallDiscriminator(nn.Module):
     """The CPU notebooks' patch discriminator: `layers` stride-2 convolutions without norm.
 

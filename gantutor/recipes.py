@@ -11,25 +11,42 @@ import time
 from functools import partial
 
 import torch
+from torch import nn
 
 import gantutor
 from gantutor import data, evaluate
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
-from gantutor.models import SmallDiscriminator, SmallGenerator
+from gantutor.methods.perceptual import Perceptual
+from gantutor.methods.relatives import DiscoGAN, DualGAN
+from gantutor.models import FullSizeGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
+from gantutor.vgg import vgg_features
 
-SIZES = {"landscapes": 64, "avatars": 32}
+SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
+# Notebook 02: what embeds x and G_xy(x), its layer, and the term's weight.
+CONSTRAINTS = {"pixel": ("pixel", None, 1.0), "randomvgg": ("random", "relu3_3", 1.0),
+               "vgg": ("text", "relu3_3", 1.0)}
 
 
 def generator(pack, depth="medium"):
     """Landscapes change their input; avatars are drawn from nothing, because shapes change."""
     if pack == "avatars":
         return SmallGenerator(width=24, blocks=2, downs=2, skip=False)
+    if pack == "monochromes":
+        return FullSizeGenerator()
     downs, blocks = DEPTHS[depth]
     return SmallGenerator(width=24, blocks=blocks, downs=downs, skip=True)
+
+
+def constrained(constraint, layer, weight):
+    """The deep generator under a constraint: "pixel", or the weights of a VGG16 at `layer`."""
+    # Networks first: they start as the unconstrained ones of the same seed do.
+    G, D = generator("landscapes", "deep"), SmallDiscriminator()
+    embed = nn.Identity() if constraint == "pixel" else vgg_features(constraint, layer)
+    return Perceptual(G, D, embed, weight)
 
 
 def make(name):
@@ -40,6 +57,8 @@ def make(name):
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
+    if kind in CONSTRAINTS:
+        return constrained(*CONSTRAINTS[kind])
     match kind:
         case "direct":
             # D sees the spread of a batch; no pool, whose older images would look diverse.
@@ -50,6 +69,10 @@ def make(name):
             return OneWayCycleGAN(G(), G(), D())
         case "cyclegan" | "converged":
             return CycleGAN(G(), G(), D(), D())
+        case "discogan":
+            return DiscoGAN(G(), G(), D(), D())
+        case "dualgan":
+            return DualGAN(G(), G(), D(), D())
         case "identity":
             return CycleGAN(G(), G(), D(), D(), lambda_idt=0.5)
         case "supervised":
@@ -61,9 +84,14 @@ RECIPES = {
     "landscapes_shallow": (600, 1e-3, 8),
     "landscapes_medium": (600, 1e-3, 8),
     "landscapes_deep": (600, 1e-3, 8),
+    "landscapes_pixel": (600, 1e-3, 8),
+    "landscapes_randomvgg": (600, 1e-3, 8),
+    "landscapes_vgg": (600, 1e-3, 8),
     "landscapes_oneway": (600, 1e-3, 8),
     "landscapes_cyclegan": (600, 1e-3, 8),
     "landscapes_identity": (600, 1e-3, 8),
+    "landscapes_discogan": (600, 1e-3, 8),
+    "landscapes_dualgan": (600, 1e-3, 8),
     "landscapes_supervised": (600, 1e-3, 8),
     "landscapes_converged": (1200, 1e-3, 8),
     "avatars_collapsed": (1500, 5e-4, 16),

@@ -58,7 +58,7 @@ def _parameters(networks):
 # ------------------------------------------------------------ saving, whole
 
 
-def _atomically(path, write):
+def atomically(path, write):
     """Calls write(temporary path), then moves the file into place: whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def save_weights(path, modules, metadata=None, half=False):
     tensors = {f"{name}.{key}": (t.half() if half and t.is_floating_point() else t).contiguous()
                for name, net in modules.items() for key, t in net.state_dict().items()}
     tensors = {key: t.detach().cpu().clone() for key, t in tensors.items()}
-    _atomically(path, lambda temporary: save_file(tensors, temporary, metadata or {}))
+    atomically(path, lambda temporary: save_file(tensors, temporary, metadata or {}))
 
 
 def load_weights(path, modules):
@@ -162,7 +162,7 @@ class _Run:
                  "method": self.method.state_dict(), "data": self.data.state_dict(),
                  "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
                  "scaler": self.scaler.state_dict(), "random": _random_state()}
-        _atomically(path, lambda temporary: torch.save(state, temporary))
+        atomically(path, lambda temporary: torch.save(state, temporary))
 
     def load(self, path):
         try:

@@ -1,14 +1,13 @@
-"""Perceptual, DiscoGAN, DualGAN and the noisy CycleGAN against their formulas written out."""
+"""Perceptual, DiscoGAN, DualGAN, without and with noise, against their formulas written out."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
-from gantutor.methods.relatives import DiscoGAN, DualGAN, NoisyCycleGAN
+from gantutor.methods.relatives import DiscoGAN, DualGAN
 from gantutor.models import SmallDiscriminator
 
 
@@ -37,7 +36,7 @@ def perceptual(embed=None, **named):
     return Perceptual(generator(0), discriminator(1), embed or nn.Conv2d(3, 2, 3), **named)
 
 
-TWO_WAY = [DiscoGAN, DualGAN, NoisyCycleGAN]
+TWO_WAY = [DiscoGAN, DualGAN]
 
 
 def test_perceptual_is_direct_and_one_term_more(batch):
@@ -53,7 +52,7 @@ def test_perceptual_is_direct_and_one_term_more(batch):
 
 def test_the_embedding_is_no_player(batch):
     m = perceptual()
-    listed = {id(p) for net in sum(m.players(), []) for p in net.parameters()}
+    listed = {id(p) for player in m.players() for net in player for p in net.parameters()}
     assert not any(id(p) in listed for p in m.embed.parameters())
     m.generator_loss(batch)[0].backward()
     assert all(p.grad is None for p in m.embed.parameters())
@@ -73,7 +72,7 @@ def means(D, images):
 
 def test_discogan_by_hand(batch):
     m, x, y = two_way(DiscoGAN, rate=0.25), batch["x"], batch["y"]
-    total, parts = m.generator_loss(batch)
+    total, _ = m.generator_loss(batch)
     expected = 0.0
     for real, start, G, G_back, D in ((y, x, m.G_xy, m.G_yx, m.D_y), (x, y, m.G_yx, m.G_xy, m.D_x)):
         fake = G(start)
@@ -109,20 +108,18 @@ def test_dualgan_by_hand(batch):
 
 def test_noise_stands_before_the_way_back_only(batch):
     """Each generator sees clean images going there, and noise of the size asked coming back."""
-    m = two_way(NoisyCycleGAN, noise=0.25)
+    m = two_way(DualGAN, noise=0.25)
     seen = {"G_xy": [], "G_yx": []}
     for name, images in seen.items():
         getattr(m, name).register_forward_pre_hook(
             lambda module, inputs, images=images: images.append(inputs[0]))
     torch.manual_seed(1)
-    total, parts = m.generator_loss(batch)
+    total, _ = m.generator_loss(batch)
     assert seen["G_xy"][0] is batch["x"] and seen["G_yx"][0] is batch["y"]
     for back, clean in ((seen["G_yx"][1], m.fake_y), (seen["G_xy"][1], m.fake_x)):
         assert (back - clean).std().item() == pytest.approx(0.25, rel=0.1)
         assert (back - clean).mean().abs() < 0.05
-    quiet, _ = two_way(NoisyCycleGAN, noise=0.0).generator_loss(batch)
-    usual, _ = two_way(CycleGAN).generator_loss(batch)
-    assert quiet.item() == usual.item() != total.item()
+    assert two_way(DualGAN).generator_loss(batch)[0].item() != total.item()
 
 
 @pytest.mark.parametrize("kind", TWO_WAY)
@@ -145,9 +142,6 @@ def test_each_loss_moves_its_own_player(batch, kind):
 @pytest.mark.parametrize("kind", TWO_WAY)
 def test_x_and_y_may_be_shuffled_apart(batch, kind):
     """Unpaired: the order of y within the batch changes nothing (a popular port is paired)."""
-    torch.manual_seed(3)
     total = two_way(kind).generator_loss(batch)[0]
     shuffled = {"x": batch["x"], "y": batch["y"].flip(0)}
-    torch.manual_seed(3)
-    again = two_way(kind).generator_loss(shuffled)[0]
-    assert again.item() == pytest.approx(total.item(), rel=1e-2 if kind is NoisyCycleGAN else 1e-5)
+    assert two_way(kind).generator_loss(shuffled)[0].item() == pytest.approx(total.item(), rel=1e-5)

@@ -1,4 +1,4 @@
-"""DiscoGAN, DualGAN and the noisy CycleGAN: other losses on CycleGAN's own two-way cycle."""
+"""DiscoGAN and DualGAN: other losses on CycleGAN's own two-way cycle."""
 
 import torch
 from torch.nn import functional as F
@@ -9,7 +9,6 @@ from gantutor.losses import (
     cycle_consistency_loss,
     feature_matching_loss,
     gradient_penalty,
-    lsgan_generator_loss,
     wgan_discriminator_loss,
     wgan_generator_loss,
 )
@@ -59,19 +58,26 @@ class DualGAN(CycleGAN):
     ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. Two departures:
     the critics are kept Lipschitz by a gradient penalty (Gulrajani et al., 2017) instead of by
     clipping their weights, and the generators see no dropout noise.
+
+    noise: standard deviation, images in [-1, 1], of what is added to a translation before the
+    way back, so that nothing faint survives it: the defence of Bashkirova, Usman, Saenko,
+    "Adversarial Self-Defense for Cycle-Consistent GANs", NeurIPS 2019.
     """
 
-    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_rec=10.0, lambda_gp=10.0):
+    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_rec=10.0, lambda_gp=10.0, noise=0.0):
         super().__init__(G_xy, G_yx, D_x, D_y, lambda_cyc=lambda_rec, pool_size=0)
-        self.lambda_gp = lambda_gp
+        self.lambda_gp, self.noise = lambda_gp, noise
+
+    def noisy(self, images):
+        return images + self.noise * torch.randn_like(images) if self.noise else images
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
         self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
         G_xy = wgan_generator_loss(self.D_y(self.fake_y))
         G_yx = wgan_generator_loss(self.D_x(self.fake_x))
-        cycle_x = cycle_consistency_loss(x, self.G_yx(self.fake_y))
-        cycle_y = cycle_consistency_loss(y, self.G_xy(self.fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(self.noisy(self.fake_y)))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(self.noisy(self.fake_x)))
         total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
         return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
 
@@ -84,28 +90,3 @@ class DualGAN(CycleGAN):
             total = total + distance + self.lambda_gp * penalty
             parts |= {name: distance.detach(), f"gp_{name}": penalty.detach()}
         return total, parts
-
-
-class NoisyCycleGAN(CycleGAN):
-    """CycleGAN with noise on the translation before the way back: nothing faint survives it.
-
-    Bashkirova, Usman, Saenko, "Adversarial Self-Defense for Cycle-Consistent GANs", NeurIPS 2019,
-    section 4. noise: its standard deviation, images in [-1, 1], so 2 k / 256 for k grey levels.
-    """
-
-    def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, noise=16 / 256, pool_size=50):
-        super().__init__(G_xy, G_yx, D_x, D_y, lambda_cyc=lambda_cyc, pool_size=pool_size)
-        self.noise = noise
-
-    def noisy(self, images):
-        return images + self.noise * torch.randn_like(images)
-
-    def generator_loss(self, batch):
-        x, y = batch["x"], batch["y"]
-        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
-        G_xy = lsgan_generator_loss(self.D_y(self.fake_y))
-        G_yx = lsgan_generator_loss(self.D_x(self.fake_x))
-        cycle_x = cycle_consistency_loss(x, self.G_yx(self.noisy(self.fake_y)))
-        cycle_y = cycle_consistency_loss(y, self.G_xy(self.noisy(self.fake_x)))
-        total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
-        return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
