@@ -19,7 +19,7 @@ from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
 from gantutor.methods.relatives import DiscoGAN, DualGAN
-from gantutor.models import FullSizeGenerator, SmallDiscriminator, SmallGenerator
+from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
@@ -36,7 +36,7 @@ def generator(pack, depth="medium"):
     if pack == "avatars":
         return SmallGenerator(width=24, blocks=2, downs=2, skip=False)
     if pack == "monochromes":
-        return FullSizeGenerator()
+        return PixelGenerator()
     downs, blocks = DEPTHS[depth]
     return SmallGenerator(width=24, blocks=blocks, downs=downs, skip=True)
 
@@ -67,6 +67,8 @@ def make(name):
             return Direct(G(), D())
         case "oneway":
             return OneWayCycleGAN(G(), G(), D())
+        case "cyclegan" if pack == "monochromes":
+            return CycleGAN(G(), G(), D(), D(), lambda_cyc=3.0, pool_size=0)
         case "cyclegan" | "converged":
             return CycleGAN(G(), G(), D(), D())
         case "discogan":
@@ -75,6 +77,14 @@ def make(name):
             return DualGAN(G(), G(), D(), D())
         case "identity":
             return CycleGAN(G(), G(), D(), D(), lambda_idt=0.5)
+        case "hider":
+            return DualGAN(G(), G(), D(), D(), lambda_rec=3.0)
+        case "defended":
+            return DualGAN(G(), G(), D(), D(), lambda_rec=3.0, noise=16 / 256)
+        case "nocycle":
+            return DualGAN(G(), G(), D(), D(), lambda_rec=0.0)
+        case "supervised" if pack == "monochromes":
+            return evaluate.SupervisedPair(G(), G())
         case "supervised":
             return evaluate.Supervised(G())
 
@@ -98,6 +108,11 @@ RECIPES = {
     "avatars_direct": (2400, 1e-3, 32),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
+    "monochromes_hider": (4000, 2e-3, 4),
+    "monochromes_defended": (4000, 2e-3, 4),
+    "monochromes_cyclegan": (4000, 2e-3, 4),
+    "monochromes_nocycle": (4000, 2e-3, 4),
+    "monochromes_supervised": (4000, 2e-3, 4),
 }
 
 
