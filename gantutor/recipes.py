@@ -27,8 +27,8 @@ SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
 # Notebook 02: what embeds x and G_xy(x), its layer, and the term's weight.
-CONSTRAINTS = {"pixel": ("pixel", None, 1.0), "randomvgg": ("random", "relu3_3", 1.0),
-               "vgg": ("text", "relu3_3", 1.0)}
+CONSTRAINTS = {"pixel": ("pixel", None, 0.1), "randomvgg": ("random", "relu3_3", 0.3),
+               "vgg": ("text", "relu2_2", 3.0)}
 
 
 def generator(pack, depth="medium"):

@@ -1,0 +1,157 @@
+"""What the checks share: calling the learner's code, reading its numbers, and toy networks.
+
+The toys are so small that a loss on them can be computed by hand; their images are 4 high and 6
+wide, so that a swapped H and W shows.
+"""
+
+import inspect
+import numbers
+import types
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gantutor.check import NotAttempted, Wrong, describe
+
+
+def kind(value):
+    """A few words for any object: never its repr, which may be long, or fail."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, types.ModuleType | type):
+        return f"the {'class' if isinstance(value, type) else 'module'} {value.__name__}"
+    return f"an object of type {type(value).__name__}"
+
+
+def call(answer, **arguments):
+    """answer(*arguments) as the learner's code: what it raises or spoils is `Wrong`.
+
+    NotAttempted where it returns None, Ellipsis, or a tuple of nothing else.
+    """
+    wanted = f"({', '.join(arguments)})"
+    if not callable(answer) or isinstance(answer, torch.nn.Module):
+        raise Wrong(f"expected a function of {wanted}, found {kind(answer)}.")
+    try:
+        inspect.signature(answer).bind(*arguments.values())
+    except TypeError as error:
+        raise Wrong(f"the function must take {wanted}: {error}.") from None
+    except ValueError:
+        pass  # a builtin without a signature
+    before = {k: v.detach().clone() for k, v in arguments.items() if isinstance(v, torch.Tensor)}
+    try:
+        result = answer(*arguments.values())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise Wrong(f"your code raised {describe(error)}") from None
+    for name, tensor in before.items():
+        if not torch.equal(tensor, arguments[name]):
+            raise Wrong(f"your code changes its argument {name} in place; whoever uses {name} "
+                        "afterwards gets something else.")
+    parts = result if isinstance(result, tuple) and result else (result,)
+    if all(part is None or part is ... for part in parts):
+        raise NotAttempted
+    return result
+
+
+def number(value, what):
+    """The learner's number as a float; tensors of one element count."""
+    one = isinstance(value, torch.Tensor) and value.numel() == 1
+    if not (one or isinstance(value, numbers.Real)) or isinstance(value, bool):
+        raise Wrong(f"{what} should be a number, found {kind(value)}.")
+    found = float(value)
+    if not abs(found) < float("inf"):
+        raise Wrong(f"{what} is {found}.")
+    return found
+
+
+def close(a, b):
+    return abs(float(a) - float(b)) <= 1e-4 * max(1.0, abs(float(b)))
+
+
+def compare(found, expected, mistakes):
+    """Wrong unless equal; `mistakes` is [(the value it leads to, what to say)]."""
+    if close(found, expected):
+        return
+    numbers_ = f"(Found {float(found):.4g}, expected {float(expected):.4g} on the check's images.)"
+    for value, text in mistakes:
+        if close(found, value):
+            raise Wrong(f"{text} {numbers_}")
+    raise Wrong(f"The value is not right. {numbers_}")
+
+
+def scalar(value, what="the loss"):
+    """The learner's loss as a tensor of one finite number."""
+    if isinstance(value, numbers.Real):
+        raise Wrong(f"{what} is a plain Python number, which has no gradient: leave out .item() or "
+                    "float() and return the tensor.")
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        raise Wrong(f"{what} should be a tensor with one number, found {kind(value)}.")
+    if value.numel() != 1:
+        raise Wrong(f"{what} has shape {tuple(value.shape)}, expected one number: the mean over "
+                    "all images and pixels is missing.")
+    number(value.detach(), what)
+    return value.reshape(())
+
+
+def images(*values):
+    """One plain 3 x 4 x 6 image for each value: (N, 3, 4, 6)."""
+    return torch.tensor(values).view(-1, 1, 1, 1).repeat(1, 3, 4, 6)
+
+
+class Affine(nn.Module):
+    """A generator: scale * image + shift."""
+
+    def __init__(self, scale, shift=0.0):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(float(scale)))
+        self.shift = nn.Parameter(torch.tensor(float(shift)))
+
+    def forward(self, image):
+        return self.scale * image + self.shift
+
+
+class PatchScore(nn.Module):
+    """A discriminator: weight * the patch's mean + bias, one score each 2 x 2 pixels.
+
+    `through_fakes` counts the gradients its weight got by way of images that G's graph hangs on.
+    """
+
+    def __init__(self, weight, bias=0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(float(weight)))
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+        self.through_fakes = 0
+
+    def _count(self, gradient):
+        self.through_fakes += 1
+
+    def forward(self, image):
+        weight = self.weight * 1  # this pass's own, so that its gradient can be told apart
+        if weight.requires_grad and image.requires_grad:
+            weight.register_hook(self._count)
+        return weight * F.avg_pool2d(image.mean(1, keepdim=True), 2) + self.bias  # (N, 1, 2, 3)
+
+
+def gradients(loss, *networks):
+    """For each network the gradients of its parameters, (n,), or None where none arrives."""
+    if not loss.requires_grad:
+        return [None] * len(networks)
+    found = []
+    for net in networks:
+        try:
+            parts = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True,
+                                        allow_unused=True)
+        except RuntimeError as error:
+            raise Wrong("the loss's graph is used up: return the loss and leave backward() to the "
+                        f"loop ({describe(error)}).") from None
+        none = all(part is None for part in parts)
+        found.append(None if none else torch.stack(
+            [torch.zeros(()) if part is None else part for part in parts]))
+    return found
+
+
+def same(a, b):
+    """Two results of `gradients` for one network agree."""
+    return a is b if a is None or b is None else torch.allclose(a, b, rtol=1e-3, atol=1e-4)
