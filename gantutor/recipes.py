@@ -57,12 +57,14 @@ def make(name):
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
-    if kind in CONSTRAINTS:
+    if pack == "landscapes" and kind in CONSTRAINTS:
         return constrained(*CONSTRAINTS[kind])
     match kind:
         case "direct":
             # D sees the spread of a batch; no pool, whose older images would look diverse.
             return Direct(G(), D(group=4), pool_size=0)
+        case "vgg":  # as "direct", and the constraint
+            return Perceptual(G(), D(group=4), vgg_features("text", "relu3_3"), 1.0, pool_size=0)
         case "collapsed":  # D sees one image at a time: nothing says that they must differ
             return Direct(G(), D())
         case "oneway":
@@ -106,6 +108,7 @@ RECIPES = {
     "landscapes_converged": (1200, 1e-3, 8),
     "avatars_collapsed": (1500, 5e-4, 16),
     "avatars_direct": (2400, 1e-3, 32),
+    "avatars_vgg": (1000, 1e-3, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
