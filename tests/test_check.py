@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 import test_check_cyclegan
 import test_check_direct
+import test_check_vgg
 import torch
 from test_notebooks import NOTEBOOKS, cells, definitions_before
 from torch import nn
 
 from gantutor import check, training
 
-CHECKED = ("01", "03")  # the notebooks whose exercises have checks: add one here when it has
+CHECKED = ("01", "02", "03")  # the notebooks whose exercises have checks: add one here when it has
 HEADING = re.compile(r"^### Exercise (\d+) · \S.* \((\d+) minutes\)$", re.M)
-MISTAKES = test_check_direct.MISTAKES + test_check_cyclegan.MISTAKES  # and the later ones' tables
+MISTAKES = (test_check_direct.MISTAKES + test_check_vgg.MISTAKES
+            + test_check_cyclegan.MISTAKES)  # and the later ones' tables
 
 
 @dataclass(frozen=True)
