@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from gantutor import data, evaluate, recipes
+from gantutor import data, evaluate, hiding, metrics, recipes, sweeps
 from gantutor.training import read_metadata
 
 FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
@@ -166,3 +166,58 @@ def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
         assert p["domain reached"] > 0.3                   # a good part of which look like Y
         assert abs(p["content kept"] - chance) < 0.1       # and have nothing to do with x
         assert p["hidden-pair L1"] > 4 * ceiling
+
+
+def test_a_vgg_constraint_takes_a_third_of_the_error_away():
+    """... and the domain is reached as well as without; how pixels and random nets do is printed."""
+    def of(name, key):
+        return mean(p[key] for p in panels(name).values())
+
+    free, held = (of(f"landscapes_{kind}", "hidden-pair L1") for kind in ("deep", "vgg"))
+    assert held < 0.7 * free
+    assert of("landscapes_vgg", "domain reached") > of("landscapes_deep", "domain reached") - 0.02
+    for kind in ("pixel", "randomvgg"):
+        assert of(f"landscapes_{kind}", "hidden-pair L1") < free
+    assert len(panels("landscapes_vgg")) == len(panels("landscapes_pixel")) == 3
+
+
+def test_the_sweep_holds_every_point_and_agrees_with_the_checkpoints():
+    found = {(p["constraint"], p["layer"], p["weight"]): p["panel"] for p in sweeps.load()}
+    assert set(found) == {(c, layer, w) for c, layer, weights in sweeps.POINTS for w in weights}
+    for kind, point in recipes.CONSTRAINTS.items():
+        again = recipes.shipped_panel(f"landscapes_{kind}", 0)["hidden-pair L1"]
+        assert again == pytest.approx(found[point]["hidden-pair L1"], rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def growth():
+    """Reconstruction error at noise 4/256 over the one without, by recipe and seed."""
+    x, _, _ = evaluate.held_out_pairs("monochromes", 32)
+    found = {}
+    for kind in ("hider", "defended", "nocycle", "supervised"):
+        methods = [recipes.load(f"monochromes_{kind}", seed) for seed in range(3)]
+        curves = [hiding.noise_curve(m, x, levels=(0, 4)) for m in methods]
+        found[kind] = [disturbed / quiet for quiet, disturbed in curves]
+    return found
+
+
+def test_the_hider_hides_the_controls_do_not_and_the_defence_holds(growth):
+    assert min(growth["hider"]) > 3
+    assert max(growth["nocycle"] + growth["supervised"]) < 1.5
+    assert max(growth["defended"]) < 2
+
+
+def test_what_the_hider_reads_does_not_belong_in_a_monochrome_picture():
+    x, _, _ = evaluate.held_out_pairs("monochromes", 32)
+    for seed in range(3):
+        method = recipes.load("monochromes_hider", seed)
+        closed = hiding.reconstruction_error(method, x)
+        assert hiding.reconstruction_honesty(method, x) > 4 * closed
+        translated = method.translate(x)
+        assert 127.5 * metrics.l1(translated, data.monochrome(translated)) < 6  # grey levels
+
+
+def test_relatives_of_the_cyclegan_beat_doing_nothing(nothing):
+    for kind in ("discogan", "dualgan"):
+        for panel in panels(f"landscapes_{kind}").values():
+            assert panel["hidden-pair L1"] < nothing["landscapes"]["hidden-pair L1"]
