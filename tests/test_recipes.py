@@ -169,7 +169,7 @@ def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
 
 
 def test_a_vgg_constraint_takes_a_third_of_the_error_away():
-    """... and the domain is reached as well as without; how pixels and random nets do is printed."""
+    """... and the domain is reached as well as without a constraint."""
     def of(name, key):
         return mean(p[key] for p in panels(name).values())
 
