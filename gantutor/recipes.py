@@ -63,8 +63,9 @@ def make(name):
         case "direct":
             # D sees the spread of a batch; no pool, whose older images would look diverse.
             return Direct(G(), D(group=4), pool_size=0)
-        case "vgg":  # as "direct", and the constraint
-            return Perceptual(G(), D(group=4), vgg_features("text", "relu3_3"), 1.0, pool_size=0)
+        case "vgg" | "vggheavy":  # as "direct", and the constraint
+            weight = 1.0 if kind == "vgg" else 10.0
+            return Perceptual(G(), D(group=4), vgg_features("text", "relu3_3"), weight, pool_size=0)
         case "collapsed":  # D sees one image at a time: nothing says that they must differ
             return Direct(G(), D())
         case "oneway":
@@ -109,6 +110,7 @@ RECIPES = {
     "avatars_collapsed": (1500, 5e-4, 16),
     "avatars_direct": (2400, 1e-3, 32),
     "avatars_vgg": (1000, 1e-3, 16),
+    "avatars_vggheavy": (1000, 1e-3, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
