@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gantutor.data import ATTRIBUTES, AVATAR_SIZES, PHOTOGRAPHS
+from gantutor.faces import IDENTITY, LOOKS
 
 # ------------------------------------------------------------------ avatars
 
@@ -139,6 +140,72 @@ def build_avatars(folder):
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
 
+# -------------------------------------------------------------------- faces
+
+# (mouth, eyes) of each expression, and the style's variants of the collar
+EXPRESSIONS = [("sad06", "variant06"), ("happy09", "variant06"), ("sad01", "variant12"),
+               ("happy12", "variant01")]
+COLLARS = ["variant03", "variant08", "variant13"]
+HAIR_COLOURS = ["#28150a", "#e5c35c", "#7a3f1f"]  # black, blond, brown
+HELD_OUT_IDENTITIES = 60
+
+
+def face_records(seed=2019):
+    """(A, B, held out): records of LOOKS and IDENTITY values, uint8.
+
+    60 of the 480 identities are held out, each with all of its 48 looks, in that order; A and B
+    are 2,500 other faces each, without repetition.
+    """
+    rng = np.random.default_rng(seed)
+    looks, people = (np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1)
+                     for sizes in (tuple(LOOKS.values()), tuple(IDENTITY.values())))
+    order = rng.permutation(len(people))
+
+    def faces_of(identities):
+        return np.concatenate([np.tile(looks, (len(identities), 1)),
+                               np.repeat(people[identities], len(looks), 0)], 1).astype(np.uint8)
+
+    rest = rng.permutation(faces_of(order[HELD_OUT_IDENTITIES:]))
+    return rest[:2500], rest[2500:5000], faces_of(np.sort(order[:HELD_OUT_IDENTITIES]))
+
+
+def draw_faces(records):
+    """(N, 16, 16, 3) uint8: the style's own grid, a pixel a square of the drawing."""
+    import resvg_py
+    from dicebear import Avatar
+
+    drawing, images = _style("pixel-art"), []
+    for hair, long_hair, glasses, expression, skin, shirt, background, beard, collar in records:
+        options = _options((skin, 0, shirt, background, long_hair, glasses, beard, 0), "pixel-art")
+        mouth, eyes = EXPRESSIONS[expression]
+        options |= {"hairColor": HAIR_COLOURS[hair], "mouthVariant": mouth, "eyesVariant": eyes,
+                    "clothesVariant": COLLARS[collar]}
+        png = resvg_py.svg_to_bytes(svg_string=str(Avatar(drawing, options)), width=16, height=16)
+        images.append(np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB")))
+    return np.stack(images)
+
+
+def other_looks(records, columns, seed):
+    """The same faces with the values of `columns` taken from other ones, drawn at random."""
+    other = records.copy()
+    other[:, columns] = np.random.default_rng(seed).permutation(records)[:, columns]
+    return other
+
+
+def build_faces(folder):
+    """Draws the pack ``faces`` into `folder`: sets A and B, and what only the panel opens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    a, b, held_out = face_records()
+    # The supervised ceiling's targets: A's faces with other appearances, B's with other moods.
+    parts = {"appearance": a, "expression": b, "held_out": held_out,
+             "hidden_appearance": other_looks(a, [0, 1, 2], 1),
+             "hidden_expression": other_looks(b, [3], 2)}
+    for name, records in parts.items():
+        save_sheet(folder / f"{name}.webp", draw_faces(records))
+    table = {"columns": [*LOOKS, *IDENTITY]} | {k: r.tolist() for k, r in parts.items()}
+    (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
+
+
 # --------------------------------------------------------------- landscapes
 
 DEBIAN_PACKAGE = "lomiri-wallpapers-16.04"
@@ -224,7 +291,7 @@ def build_vgg(folder, craft):
 
 def checksums(folder):
     """Maps each file below `folder` (checkpoints apart) to its sha256."""
-    packs = ("avatars", "landscapes", "vgg")
+    packs = ("avatars", "faces", "landscapes", "vgg")
     files = sorted(p for pack in packs for p in (folder / pack).iterdir())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
@@ -233,6 +300,7 @@ def build(folder, photos=None, craft=None):
     """Makes every pack again below `folder` and writes ``sha256.json``."""
     folder = Path(folder)
     build_avatars(folder / "avatars")
+    build_faces(folder / "faces")
     with tempfile.TemporaryDirectory() as scratch:
         build_landscapes(folder / "landscapes", photos or fetch_photographs(scratch))
         build_vgg(folder / "vgg", craft or fetch_craft(scratch))

@@ -14,16 +14,24 @@ import torch
 from torch import nn
 
 import gantutor
-from gantutor import data, evaluate
+from gantutor import data, edits, evaluate, faces
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
 from gantutor.methods.relatives import DiscoGAN, DualGAN
+from gantutor.methods.stargan import (
+    JointStarGAN,
+    SmallStarGenerator,
+    StarGAN,
+    StarGANDiscriminator,
+    UnmaskedGenerator,
+)
 from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
 SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
+FACES = {"faces": 32, "faces64": 64}  # notebook 04: packs with codes, judged by gantutor.edits
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
 # Notebook 02: what embeds x and G_xy(x), its layer, and the term's weight.
@@ -49,11 +57,40 @@ def constrained(constraint, layer, weight):
     return Perceptual(G, D, embed, weight)
 
 
+def star_networks(size, codes, classes):
+    """(G, D) for faces of `size` px. G works on a 16 x 16 grid, D's scores are 2 x 2."""
+    levels = {32: 1, 64: 2}[size]
+    D = StarGANDiscriminator(classes, size, width=32, layers=levels + 3)
+    return SmallStarGenerator(codes, downs=levels), D
+
+
+def make_faces(kind, size):
+    """The untrained method of a recipe on the faces, with the weights of StarGAN's paper."""
+    everything = sum(faces.BLOCKS)
+    match kind:
+        case "single":  # set A alone
+            return StarGAN(*star_networks(size, 5, 5))
+        case "joint":
+            return JointStarGAN(*star_networks(size, everything + 2, everything), faces.BLOCKS)
+        case "merged":  # one table with zeros for "unknown", and StarGAN as it is
+            return StarGAN(*star_networks(size, everything, everything))
+        case "nomask":  # the loss knows which labels are known, G does not
+            G, D = star_networks(size, everything, everything)
+            return JointStarGAN(UnmaskedGenerator(G), D, faces.BLOCKS)
+        case "supervised":
+            return edits.SupervisedEdits(star_networks(size, everything + 2, everything)[0])
+        case "brownblack":  # one pair of domains of the 48
+            G = partial(SmallGenerator, width=32, blocks=3, downs=1)
+            return CycleGAN(G(), G(), SmallDiscriminator(), SmallDiscriminator())
+
+
 def make(name):
     """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
     pack, _, kind = name.partition("_")
+    if pack in FACES:
+        return make_faces(kind, FACES[pack])
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -118,26 +155,55 @@ RECIPES = {
     "monochromes_cyclegan": (4000, 2e-3, 4),
     "monochromes_nocycle": (4000, 2e-3, 4),
     "monochromes_supervised": (4000, 2e-3, 4),
+    "faces_joint": (5000, 1e-3, 16),
+    "faces_merged": (5000, 1e-3, 16),
+    "faces_nomask": (5000, 1e-3, 16),
+    "faces_supervised": (5000, 1e-3, 16),
+    "faces_single": (3000, 1e-3, 16),
+    "faces_brownblack": (2500, 1e-3, 16),
+    "faces64_joint": (5000, 1e-3, 16),
 }
 
 
 def batches(name, seed):
     """The data of recipe `name`: unpaired, or for the supervised ceiling alone the pairs."""
     pack, _, kind = name.partition("_")
-    size, batch_size = SIZES[pack], RECIPES[name][2]
+    batch_size = RECIPES[name][2]
+    if pack in FACES:
+        return face_batches(kind, FACES[pack], batch_size, seed)
+    size = SIZES[pack]
     if kind == "supervised":
         return evaluate.paired_training_set(pack, size, batch_size, seed)
     return getattr(data, pack)(size, batch_size, seed)
 
 
+def face_batches(kind, size, batch_size, seed):
+    """The faces as a recipe's method needs them."""
+    match kind:
+        case "single":
+            return faces.appearance(size, batch_size, seed)
+        case "brownblack":
+            return faces.two_hair_colours("brown hair", "black hair", size, batch_size, seed)
+        case "supervised":
+            return edits.edited_pairs(size, batch_size, seed)
+    return faces.faces(size, batch_size, seed, mask=kind != "merged")
+
+
 def generators(method):
     """The networks of a method that ship: {"G_xy": ..., "G_yx": ... where there is one}."""
-    return {name: net for name, net in method.named_children() if name.startswith("G_")}
+    return {name: net for name, net in method.named_children() if name[0] == "G"}
 
 
 def judge(method, name):
     """The panel of a trained method on its pack's held-out pairs."""
-    pack = name.partition("_")[0]
+    pack, _, kind = name.partition("_")
+    if kind == "brownblack":
+        return edits.pair_panel(method, "brown hair", "black hair", FACES[pack])
+    if pack in FACES:
+        code = {"single": edits.appearance_code, "merged": edits.unmasked_code}.get(
+            kind, edits.joint_code)
+        attributes = tuple(faces.LOOKS)[: 3 if kind == "single" else 4]
+        return edits.edit_panel(method.translate, FACES[pack], code, attributes)
     back = getattr(method, "back", None)
     return evaluate.panel(method.translate, pack, SIZES[pack], back)
 

@@ -155,10 +155,12 @@ class _Run:
         self.optimisers = {player: torch.optim.Adam(p, rates[player], tuple(settings["betas"]))
                            for player, p in self.parameters.items() if p}
         self.step, self.history, self.seconds = 0, History(step=[], seconds=[]), 0.0
+        self.parts = {}  # the latest of both players: G may sit out the steps that are logged
 
     def save(self, path):
         state = {"gantutor": 1, "settings": self.settings, "step": self.step,
                  "seconds": self.seconds, "history": dict(self.history),
+                 "parts": {name: float(value) for name, value in self.parts.items()},
                  "method": self.method.state_dict(), "data": self.data.state_dict(),
                  "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
                  "scaler": self.scaler.state_dict(), "random": _random_state()}
@@ -186,7 +188,7 @@ class _Run:
             raise ValueError(f"{path}: the state of another method or other data ({error})"
                              ) from None
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.parts = state["step"], state["seconds"], state["parts"]
         self.history = History(state["history"])
         _set_random_state(_to_cpu(state["random"]))
 
@@ -230,17 +232,18 @@ def _one_step(run):
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
     batch = {k: v.to(run.device) for k, v in run.data.next_batch().items()}
     frozen = run.parameters["discriminator"]
-    for p in frozen:
-        p.requires_grad_(False)
-    try:
-        parts = _play(run, "generator", batch, factor)
-    finally:
+    if run.step % settings["n_critic"] == 0:
         for p in frozen:
-            p.requires_grad_(True)
+            p.requires_grad_(False)
+        try:
+            run.parts |= _play(run, "generator", batch, factor)
+        finally:
+            for p in frozen:
+                p.requires_grad_(True)
     if frozen:
-        parts = parts | _play(run, "discriminator", batch, factor)
+        run.parts |= _play(run, "discriminator", batch, factor)
     run.step += 1
-    return parts, len(next(iter(batch.values())))
+    return len(next(iter(batch.values())))
 
 
 @contextmanager
@@ -275,7 +278,7 @@ def _precision(device, amp):
     return lambda: torch.autocast(kind, dtype, enabled=amp), scaler
 
 
-def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5,
+def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5, n_critic=1,
         device="cpu", amp=False, save_path=None, save_every=200, callback=None,
         callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
@@ -283,6 +286,8 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     method: see `gantutor.methods`; data: has next_batch() -> dict of tensors, state_dict() and
     load_state_dict(). One Adam for all generators (lr), one for all discriminators (lr_d, by
     default the same), both constant for `decay_from` of the run and then linear towards 0.
+    n_critic: the generator plays in every n_critic-th step only, the first among them (the others
+    are the discriminator's alone, which needs a method whose discriminator_loss translates anew).
     device, amp: where to run, and whether in mixed precision.
 
     save_path: a training state, written every `save_every` steps, at the end, when the run
@@ -295,7 +300,7 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     ValueError for a foreign state file or one started with other settings.
     """
     settings = {"steps": steps, "lr": lr, "lr_d": lr if lr_d is None else lr_d,
-                "betas": list(betas), "decay_from": decay_from, "amp": amp}
+                "betas": list(betas), "decay_from": decay_from, "n_critic": n_critic, "amp": amp}
     method.to(device).train()
     run = _Run(method, data, settings, device)
     if save_path is not None and Path(save_path).exists():
@@ -308,11 +313,10 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     try:
         while run.step < steps:
             with _whole_step():
-                parts, batch_size = _one_step(run)
-                images += batch_size
+                images += _one_step(run)
                 run.seconds = seconds_before + time.perf_counter() - began
                 if run.step % 10 == 0 or run.step == steps:
-                    _log(run, parts, bar, images / (time.perf_counter() - began))
+                    _log(run, bar, images / (time.perf_counter() - began))
                 bar.update()
             if save_path is not None and (run.step % save_every == 0 or run.step == steps):
                 run.save(save_path)
@@ -327,9 +331,9 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     return run.history
 
 
-def _log(run, parts, bar, images_per_second):
+def _log(run, bar, images_per_second):
     """Copies the losses to the host: every tenth step, because a copy waits for the GPU."""
-    values = {name: float(value) for name, value in parts.items()}
+    values = {name: float(value) for name, value in run.parts.items()}
     for name, value in {"step": run.step, "seconds": run.seconds, **values}.items():
         run.history.setdefault(name, []).append(value)
     shown = {name: f"{value:.3f}" for name, value in values.items()}

@@ -42,7 +42,7 @@ def test_pack_file_is_the_documented_one(name):
 
 
 def test_every_pack_file_has_a_checksum():
-    files = {str(p.relative_to(DATA)) for pack in ("avatars", "landscapes", "vgg")
+    files = {str(p.relative_to(DATA)) for pack in ("avatars", "faces", "landscapes", "vgg")
              for p in (DATA / pack).iterdir()}
     assert files == set(SHA256)
 
@@ -100,7 +100,7 @@ def test_training_reaches_no_hidden_pair(monkeypatch, function):
 def test_only_evaluate_and_build_name_the_hidden_files():
     package = Path(data.__file__).parent
     naming = {p.name for p in package.rglob("*.py") if "hidden_" in p.read_text()}
-    assert naming == {"evaluate.py", "build.py"}
+    assert naming == {"evaluate.py", "edits.py", "build.py"}
 
 
 def tools():

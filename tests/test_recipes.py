@@ -76,7 +76,7 @@ def test_packs_and_checkpoints_stay_below_25_megabytes():
 # ------------------------------------------------------------------- recipes
 
 
-@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if not n.startswith("faces")])
 def test_every_recipe_makes_a_method_for_its_pack(name):
     method = recipes.make(name)
     size = recipes.SIZES[name.partition("_")[0]]
