@@ -104,4 +104,11 @@ def describe(error):
             f"(line {where[-1].lineno} of {where[-1].name}{code})")
 
 
-from gantutor.check import cyclegan, direct, hiding, loop, vgg  # noqa: E402, F401 - they use the names above
+from gantutor.check import (  # noqa: E402, F401 - they use the names above
+    cyclegan,
+    direct,
+    hiding,
+    loop,
+    stargan,
+    vgg,
+)
