@@ -167,10 +167,12 @@ def judge_edit(translate, edit, size=32, code=joint_code):
     right = read_attributes(fake) == records[edit.target]
     k = ATTRIBUTES.index(edit.attribute)
     others = [i for i in range(len(ATTRIBUTES)) if i != k]
+    unknown = [3] if k < 3 else [0, 1, 2]  # what the set that labels this attribute does not know
     changed = (x != truth).any(1, keepdim=True).expand_as(x)
     error = (fake - truth).abs()
     return {"edit success": right[:, k].float().mean().item(),
             "others kept": right[:, others].float().mean().item(),
+            "other set's kept": right[:, unknown].float().mean().item(),
             "L1 where it changes": error[changed].mean().item(),
             "of do nothing": (error[changed].mean() / (x - truth)[changed].abs().mean()).item(),
             "L1 elsewhere": error[~changed].mean().item(),
@@ -183,8 +185,9 @@ def edit_panel(translate, size=32, code=joint_code, attributes=tuple(LOOKS)):
 
     translate: (images (N, 3, size, size), codes) -> images; code: (records, attribute) -> codes.
     "edit success": share read as asked. "others kept": share of the eight other attributes read as
-    before. "L1 where it changes": to the truth, on pixels where truth and source differ; "of do
-    nothing": the same as a multiple of the source's own error there. "L1 elsewhere": damage.
+    before, and "other set's kept" of those that the set of this attribute does not label.
+    "L1 where it changes": to the truth, on pixels where truth and source differ; "of do nothing":
+    the same as a multiple of the source's own error there. "L1 elsewhere": damage.
     "reconstruction L1": there and back. L1 in units of the [-1, 1] range. "by attribute": the
     same for each, a dict of dicts.
     """
@@ -196,19 +199,16 @@ def edit_panel(translate, size=32, code=joint_code, attributes=tuple(LOOKS)):
     return _mean(list(by_attribute.values())) | {"by attribute": by_attribute}
 
 
-def pair_panel(method, colour_x, colour_y, size=32):
-    """The same numbers for a CycleGAN between two hair colours, both directions averaged."""
+def coded(method, colour_y):
+    """A CycleGAN as a `translate` with codes: there where a code asks for Y's hair, else back."""
+    place = faces.APPEARANCE.index(colour_y)
+    return lambda x, code: method.translate(x) if code[0, place] else method.back(x)
+
+
+def pair_panel(translate, colour_x, colour_y, size=32):
+    """The numbers of `edit_panel` for two hair colours alone, both directions averaged."""
     x, y = (faces.APPEARANCE.index(colour) for colour in (colour_x, colour_y))
-    panels = []
-    there_and_back = (x, y, method.G_xy, method.G_yx), (y, x, method.G_yx, method.G_xy)
-    for here, there, G, back in there_and_back:
-        edit = hair_edit(here, there)
-
-        def translate(images, code, there=there, G=G, back=back):
-            return (G if code[0, there] else back)(images)
-
-        panels.append(judge_edit(translate, edit, size))
-    return _mean(panels)
+    return _mean([judge_edit(translate, hair_edit(*pair), size) for pair in ((x, y), (y, x))])
 
 
 def hair_edit(here, there, count=200):

@@ -198,7 +198,8 @@ def judge(method, name):
     """The panel of a trained method on its pack's held-out pairs."""
     pack, _, kind = name.partition("_")
     if kind == "brownblack":
-        return edits.pair_panel(method, "brown hair", "black hair", FACES[pack])
+        translate = edits.coded(method, "black hair")
+        return edits.pair_panel(translate, "brown hair", "black hair", FACES[pack])
     if pack in FACES:
         code = {"single": edits.appearance_code, "merged": edits.unmasked_code}.get(
             kind, edits.joint_code)

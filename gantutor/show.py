@@ -78,16 +78,17 @@ class LivePreview:
 
     Shows the translations of a few fixed images under the images themselves, in one display
     handle that is updated in place. x: (N, 3, H, W) in [-1, 1]; truth, where given, is a third
-    row that only the reader sees.
+    row that only the reader sees. code: (N, c), where the method's translate takes one.
     """
 
-    def __init__(self, x, truth=None, label="translated"):
+    def __init__(self, x, truth=None, label="translated", code=None):
         self.x, self.truth, self.label, self.handle = x, truth, label, None
+        self.asked = [x] if code is None else [x, code]
 
     @torch.no_grad()
     def __call__(self, step, method, history):
         device = next(method.parameters()).device
-        rows = [self.x, method.translate(self.x.to(device)).cpu()]
+        rows = [self.x, method.translate(*(tensor.to(device) for tensor in self.asked)).cpu()]
         labels = ["input", self.label]
         if self.truth is not None:
             rows, labels = [*rows, self.truth], [*labels, "hidden truth"]

@@ -241,12 +241,16 @@ def test_the_ceilings_pairs_are_one_person_with_the_code_of_the_other_look():
 
 def test_a_cyclegan_is_judged_in_both_directions():
     class Two:
-        G_xy = staticmethod(lambda x: x + 0.5)
-        G_yx = staticmethod(lambda x: x - 0.5)
+        translate = staticmethod(lambda x: x + 0.5)
+        back = staticmethod(lambda x: x - 0.25)
 
-    found = edits.pair_panel(Two, "brown hair", "black hair")
-    assert found["reconstruction L1"] == pytest.approx(0, abs=1e-6)
-    assert found["L1 elsewhere"] == pytest.approx(0.5, rel=1e-4)
+    found = edits.pair_panel(edits.coded(Two, "black hair"), "brown hair", "black hair")
+    assert found["reconstruction L1"] == pytest.approx(0.25, rel=1e-4)
+    assert found["L1 elsewhere"] == pytest.approx((0.5 + 0.25) / 2, rel=1e-4)
+    _, table = edits.held_out_faces()
+    edit = edits.hair_edit(2, 0, 50)
+    assert (table[edit.source, 0] == 2).all() and (table[edit.target, 0] == 0).all()
+    assert torch.equal(table[edit.source, 1:], table[edit.target, 1:]) and len(edit.source) == 50
 
 
 @pytest.mark.parametrize("name", [n for n in recipes.RECIPES if n.startswith("faces")])
