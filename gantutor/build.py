@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from gantutor.data import ATTRIBUTES, AVATAR_SIZES, PHOTOGRAPHS
 from gantutor.faces import IDENTITY, LOOKS
+from gantutor.training import atomically
 
 # ------------------------------------------------------------------ avatars
 
@@ -284,9 +285,7 @@ def build_vgg(folder, craft):
         weight, bias = folded(state[f"{k}.weight"], state[f"{k}.bias"], norm)
         tensors |= {f"vgg.convs.{name}.weight": weight.half().contiguous(),
                     f"vgg.convs.{name}.bias": bias.half()}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "vgg16_text.safetensors")
-    (folder / "vgg16_text.safetensors").chmod(0o644)  # safetensors makes it its owner's alone
+    atomically(folder / "vgg16_text.safetensors", lambda path: save_file(tensors, path))
 
 
 def checksums(folder):

@@ -244,7 +244,6 @@ def unit_features(judge, images):
     return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
 
 
-
 def _judged(fake, y, records, judge, size, result):
     """`result` with what the fixed classifiers say of the translations, in the panel's order."""
     reached = in_batches(lambda b: judge(b)[0] > 0, fake)

@@ -66,7 +66,7 @@ def gradient_penalty(D, real, fake, alpha=None):
     real, fake: images of one shape (no gradient flows into them); ValueError otherwise.
     alpha: N values in [0, 1]; drawn uniformly when None.
     """
-    _require_same_shape("real", real, "fake", fake)
+    require_same_shape("real", real, "fake", fake)
     n = len(real)
     alpha = torch.rand(n, device=real.device) if alpha is None else torch.as_tensor(alpha)
     if alpha.numel() != n:
@@ -85,7 +85,7 @@ def cycle_consistency_loss(x, x_reconstructed):
 
     Two images of one shape; ValueError otherwise.
     """
-    _require_same_shape("x", x, "x_reconstructed", x_reconstructed)
+    require_same_shape("x", x, "x_reconstructed", x_reconstructed)
     return F.l1_loss(x_reconstructed, x)
 
 
@@ -96,7 +96,7 @@ def identity_loss(y, G_xy_of_y):
     cycle loss: G_xy sees an image of its *own output* domain, once.
     Two images of one shape; ValueError otherwise.
     """
-    _require_same_shape("y", y, "G_xy_of_y", G_xy_of_y)
+    require_same_shape("y", y, "G_xy_of_y", G_xy_of_y)
     return F.l1_loss(G_xy_of_y, y)
 
 
@@ -111,7 +111,7 @@ def perceptual_loss(embed, x, G_xy_of_x):
     Two images of one shape, ValueError otherwise. The gradient flows through phi to G_xy_of_x
     only; phi's own weights should be frozen.
     """
-    _require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
+    require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
     with torch.no_grad():
         target = embed(x)
     return F.l1_loss(embed(G_xy_of_x), target) / target.abs().mean()
@@ -129,12 +129,12 @@ def feature_matching_loss(real_features, fake_features):
                          f"got {len(real_features)} and {len(fake_features)}")
     total = 0.0
     for real, fake in zip(real_features, fake_features, strict=True):
-        _require_same_shape("real", real[:1], "fake", fake[:1])
+        require_same_shape("real", real[:1], "fake", fake[:1])
         total = total + (real.detach().mean(0) - fake.mean(0)).square().mean()
     return total / len(real_features)
 
 
-def _require_same_shape(name_a, a, name_b, b):
+def require_same_shape(name_a, a, name_b, b):
     """torch would broadcast (1, 3, H, W) against (N, 3, H, W) and say nothing, or only warn."""
     if a.shape != b.shape:
         raise ValueError(

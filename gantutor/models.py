@@ -295,7 +295,7 @@ class SmallDiscriminator(nn.Module):
         return seen
 
     def forward(self, x):
-        features = self.net(with_coordinates(x))                # (N, C, h, w)
+        features = self.features(x)[-1]                         # (N, C, h, w)
         if self.group > 1:
             if len(x) % self.group:
                 raise ValueError(f"x: {len(x)} images are no multiple of group={self.group}")

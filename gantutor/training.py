@@ -121,7 +121,8 @@ def _open_weights(path):
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def _random_state():
+def random_state():
+    """The state of every random generator a run draws from, as plain tensors and lists."""
     name, keys, position, gauss, cached = np.random.get_state()  # noqa: NPY002
     return {"torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -129,7 +130,8 @@ def _random_state():
             "python": random.getstate()}
 
 
-def _set_random_state(state):
+def set_random_state(state):
+    """Sets what `random_state` gave."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -163,7 +165,7 @@ class _Run:
                  "parts": {name: float(value) for name, value in self.parts.items()},
                  "method": self.method.state_dict(), "data": self.data.state_dict(),
                  "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
-                 "scaler": self.scaler.state_dict(), "random": _random_state()}
+                 "scaler": self.scaler.state_dict(), "random": random_state()}
         atomically(path, lambda temporary: torch.save(state, temporary))
 
     def load(self, path):
@@ -190,7 +192,7 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.parts = state["step"], state["seconds"], state["parts"]
         self.history = History(state["history"])
-        _set_random_state(_to_cpu(state["random"]))
+        set_random_state(_to_cpu(state["random"]))
 
 
 def _to_cpu(value):
@@ -264,9 +266,9 @@ def _whole_step():
 
 def _call(callback, run):
     """A preview may draw random numbers (dropout); the run's own must not move with it."""
-    state = _random_state()
+    state = random_state()
     callback(run.step, run.method, run.history)
-    _set_random_state(state)
+    set_random_state(state)
 
 
 def _precision(device, amp):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import test_check_cyclegan
 import test_check_direct
+import test_check_stargan
 import test_check_vgg
 import torch
 from test_notebooks import NOTEBOOKS, cells, definitions_before
@@ -24,10 +25,10 @@ from torch import nn
 
 from gantutor import check, training
 
-CHECKED = ("01", "02", "03")  # the notebooks whose exercises have checks: add one here when it has
+CHECKED = ("01", "02", "03", "04")  # add a notebook when its exercises have checks
 HEADING = re.compile(r"^### Exercise (\d+) · \S.* \((\d+) minutes\)$", re.M)
 MISTAKES = (test_check_direct.MISTAKES + test_check_vgg.MISTAKES
-            + test_check_cyclegan.MISTAKES)  # and the later ones' tables
+            + test_check_cyclegan.MISTAKES + test_check_stargan.MISTAKES)
 
 
 @dataclass(frozen=True)

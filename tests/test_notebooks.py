@@ -15,8 +15,9 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from test_celebrities import ROWS, make_celeba, make_rafd
 
-from gantutor import badges, data, training, vgg
+from gantutor import badges, data, faces, training, vgg
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -104,7 +105,7 @@ def test_shown_code_is_the_packages(path):
     assert drifted(path) == []
 
 
-@pytest.mark.parametrize("start", ["01", "02", "03"])
+@pytest.mark.parametrize("start", ["01", "02", "03", "04"])
 def test_the_teaching_notebooks_show_their_method(start):
     found = [p for p in NOTEBOOKS if p.name.startswith(start)]
     if not found:
@@ -125,6 +126,8 @@ def two_steps_on_the_cpu(monkeypatch):
 
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 1}))
+    labelled = faces.Labelled
+    monkeypatch.setattr(faces, "Labelled", lambda s, batch_size, **k: labelled(s, 2, **k))
     monkeypatch.setenv("GANTUTOR_PROFILE", "gpu")
     # torchvision's VGG16 without its weights, which would be downloaded
     usual_vgg = torchvision.models.vgg16
@@ -146,6 +149,8 @@ def test_gpu_cells_run_on_the_readers_folders(path, number, tmp_path, monkeypatc
         for k in range(9):
             picture = rng.integers(0, 256, (150, 190, 3), dtype=np.uint8)
             Image.fromarray(picture).save(tmp_path / "my" / folder / f"{k}.jpg")
+    make_celeba(tmp_path / "my" / "datasets", ROWS, monkeypatch)
+    make_rafd(tmp_path / "my" / "datasets" / "rafd")
     names = {}
     exec(compile(definitions_before(path, number), path.name, "exec"), names)
     exec(compile(dict(cells(path))[number]["source"], path.name, "exec"), names)

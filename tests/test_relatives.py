@@ -3,18 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from test_methods import generator
 from torch import nn
 
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
 from gantutor.methods.relatives import DiscoGAN, DualGAN
 from gantutor.models import SmallDiscriminator
-
-
-def generator(seed):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1),
-                         nn.Tanh())
 
 
 def discriminator(seed):

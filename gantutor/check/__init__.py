@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gantutor.training import _random_state, _set_random_state, seed_everything
+from gantutor.training import random_state, seed_everything, set_random_state
 
 LOOKS = {"not attempted": ("…", "#6b7280"), "wrong": ("✗", "#b45309"), "right": ("✓", "#15803d")}
 # Frames of these folders are not the learner's code.
@@ -75,7 +75,7 @@ def exercise(check):
 @contextmanager
 def _no_trace():
     """Random generators, gradient mode, default dtype and warning filters come back unchanged."""
-    random_state, dtype = _random_state(), torch.get_default_dtype()
+    before, dtype = random_state(), torch.get_default_dtype()
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # the reason says it
@@ -84,7 +84,7 @@ def _no_trace():
             yield
     finally:
         torch.set_default_dtype(dtype)
-        _set_random_state(random_state)
+        set_random_state(before)
 
 
 def describe(error):
