@@ -126,8 +126,9 @@ def two_steps_on_the_cpu(monkeypatch):
 
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 1}))
-    labelled = faces.Labelled
-    monkeypatch.setattr(faces, "Labelled", lambda s, batch_size, **k: labelled(s, 2, **k))
+    usual_batches = faces.Labelled.__init__
+    monkeypatch.setattr(faces.Labelled, "__init__",
+                        lambda self, sets, batch_size, **k: usual_batches(self, sets, 2, **k))
     monkeypatch.setenv("GANTUTOR_PROFILE", "gpu")
     # torchvision's VGG16 without its weights, which would be downloaded
     usual_vgg = torchvision.models.vgg16
