@@ -8,7 +8,7 @@ from PIL import Image
 
 from gantutor import edits, faces, show
 
-LABELS = ("input", "edit", "truth", "error")
+LABELS = ("input", "edit", "hidden truth", "error × 3")
 
 
 def code_text(code):
@@ -61,12 +61,15 @@ class FaceEditor(widgets.VBox):
             options=[(name, k) for k, name in enumerate(faces.EXPRESSION)],
             description="expression")
         self.picture, self.text = widgets.Image(format="png"), widgets.HTML()
+        titles = "".join(f"<div style='width:160px;text-align:center'>{name}</div>"
+                         for name in LABELS)
+        titles = widgets.HTML(f"<div style='display:flex;width:640px'>{titles}</div>")
         self.controls = [self.hair, self.long_hair, self.glasses, self.expression]
         self.face.observe(self._another_face, "value")
         for control in self.controls:
             control.observe(self._redraw, "value")
         super().__init__([self.face, self.hair, widgets.HBox([self.long_hair, self.glasses]),
-                          self.expression, self.picture, self.text])
+                          self.expression, titles, self.picture, self.text])
         self._another_face()
 
     def _another_face(self, change=None):
@@ -87,11 +90,11 @@ class FaceEditor(widgets.VBox):
             place = edits.counterpart(place, attribute, wanted[k])
         x, truth = self.images[self.face.value][None], self.images[place]
         edit, asked = edit_in_turn(self.translate, x, now, wanted)
-        error = (edit - truth).abs().mean(1, keepdim=True).expand_as(x) - 1  # black is no error
+        error = 3 * (edit - truth).abs().mean(1, keepdim=True).expand_as(x) - 1  # black: none
         array = show.grid_array(torch.cat([x, edit, truth, error]))
         self.picture.value = png(show.upscaled(array, 160 // x.shape[-1]))
         codes = " then ".join(f"<code>{code_text(code)}</code>" for code in asked) or "none"
         self.text.value = (
-            f"{' · '.join(LABELS)}<br>code: {codes}<br>L1 to the truth "
+            f"code: {codes}<br>L1 to the truth "
             f"{(edit - truth).abs().mean():.3f}, of the unedited face "
             f"{(x - truth).abs().mean():.3f}")

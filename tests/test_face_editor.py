@@ -124,10 +124,10 @@ def test_a_click_in_jupyterlab_changes_the_picture(lab):
         picture.wait_for(timeout=90_000)
         before, line = picture.get_attribute("src"), page.locator(".widget-html-content").last
         assert "code: none" in line.inner_text()
-        page.get_by_role("button", name=re.compile("^happy$")).click()
+        page.get_by_role("button", name=re.compile("^surprised$")).click()
         page.wait_for_function("([image, old]) => image.src !== old",
                                arg=[picture.element_handle(), before], timeout=30_000)
-        page.wait_for_function("line => line.innerText.includes('0100 01')",
+        page.wait_for_function("line => line.innerText.includes('0001 01')",
                                arg=line.element_handle(), timeout=30_000)
         if target := os.environ.get("GANTUTOR_SCREENSHOT"):
             page.screenshot(path=target)

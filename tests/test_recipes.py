@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from gantutor import data, evaluate, hiding, metrics, recipes, sweeps
+from gantutor import data, edits, evaluate, hiding, metrics, recipes, sweeps
 from gantutor.training import read_metadata
 
 FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
@@ -24,10 +24,13 @@ def panels(name):
     return found
 
 
-def flat(panel):
-    """A panel with "by attribute" laid out: {key: number}."""
-    result = {k: v for k, v in panel.items() if not isinstance(v, dict)}
-    return result | {f"by attribute, {k}": v for k, v in panel.get("by attribute", {}).items()}
+def flat(panel, before=""):
+    """A panel with its inner dicts laid out: {"by attribute, hair, ...": number}."""
+    result = {}
+    for key, value in panel.items():
+        result |= flat(value, f"{before}{key}, ") if isinstance(value, dict) else {
+            before + key: value}
+    return result
 
 
 # -------------------------------------------------------- each file by itself
@@ -221,3 +224,39 @@ def test_relatives_of_the_cyclegan_beat_doing_nothing(nothing):
     for kind in ("discogan", "dualgan"):
         for panel in panels(f"landscapes_{kind}").values():
             assert panel["hidden-pair L1"] < nothing["landscapes"]["hidden-pair L1"]
+
+
+# -------------------------------------------------------------------- StarGAN
+
+
+@pytest.mark.parametrize("name", ["faces_joint", "faces64_joint"])
+def test_stargan_edits_what_it_is_asked_for_and_nothing_else(name):
+    for panel in panels(name).values():
+        assert panel["edit success"] >= 0.9 and panel["others kept"] >= 0.93
+        assert panel["of do nothing"] <= 0.6
+        assert len(panel["by attribute"]) == 4
+        for found in panel["by attribute"].values():
+            assert found["edit success"] >= 0.8 and found["of do nothing"] <= 0.6
+
+
+def test_without_the_mask_an_edit_spoils_what_the_other_set_labels():
+    """... because the loss judges unknown labels; that G is not shown the mask does no harm."""
+    masked, merged, blind = ([p["other set's kept"] for p in panels(f"faces_{kind}").values()]
+                             for kind in ("joint", "merged", "nomask"))
+    assert len(masked) == len(merged) == len(blind) == 3
+    assert min(masked) > 0.98 and min(blind) > 0.98 and max(merged) < 0.9
+
+
+def test_the_ceiling_of_the_edits_is_above_every_stargan():
+    ceiling, found = ([p["hidden-pair L1"] for p in panels(f"faces_{kind}").values()]
+                      for kind in ("supervised", "joint"))
+    assert len(ceiling) == len(found) == 3 and max(ceiling) < min(found)
+
+
+def test_one_generator_for_48_looks_is_as_good_as_one_for_two():
+    pair = "brown hair", "black hair"
+    own = [p["of do nothing"] for p in panels("faces_brownblack").values()]
+    everybodys = [edits.pair_panel(recipes.load("faces_joint", seed).translate, *pair)
+                  for seed in recipes.seeds("faces_joint")]
+    assert len(own) == 3
+    assert mean(p["of do nothing"] for p in everybodys) < mean(own) + 0.05
