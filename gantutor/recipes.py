@@ -68,8 +68,6 @@ def make_faces(kind, size):
     """The untrained method of a recipe on the faces, with the weights of StarGAN's paper."""
     everything = sum(faces.BLOCKS)
     match kind:
-        case "single":  # set A alone
-            return StarGAN(*star_networks(size, 5, 5))
         case "joint":
             return JointStarGAN(*star_networks(size, everything + 2, everything), faces.BLOCKS)
         case "merged":  # one table with zeros for "unknown", and StarGAN as it is
@@ -158,8 +156,7 @@ RECIPES = {
     "faces_joint": (5000, 1e-3, 16),
     "faces_merged": (5000, 1e-3, 16),
     "faces_nomask": (5000, 1e-3, 16),
-    "faces_supervised": (5000, 1e-3, 16),
-    "faces_single": (3000, 1e-3, 16),
+    "faces_supervised": (20000, 1e-3, 16),
     "faces_brownblack": (2500, 1e-3, 16),
     "faces64_joint": (5000, 1e-3, 16),
 }
@@ -180,8 +177,6 @@ def batches(name, seed):
 def face_batches(kind, size, batch_size, seed):
     """The faces as a recipe's method needs them."""
     match kind:
-        case "single":
-            return faces.appearance(size, batch_size, seed)
         case "brownblack":
             return faces.two_hair_colours("brown hair", "black hair", size, batch_size, seed)
         case "supervised":
@@ -201,10 +196,8 @@ def judge(method, name):
         translate = edits.coded(method, "black hair")
         return edits.pair_panel(translate, "brown hair", "black hair", FACES[pack])
     if pack in FACES:
-        code = {"single": edits.appearance_code, "merged": edits.unmasked_code}.get(
-            kind, edits.joint_code)
-        attributes = tuple(faces.LOOKS)[: 3 if kind == "single" else 4]
-        return edits.edit_panel(method.translate, FACES[pack], code, attributes)
+        code = edits.unmasked_code if kind == "merged" else edits.joint_code
+        return edits.edit_panel(method.translate, FACES[pack], code)
     back = getattr(method, "back", None)
     return evaluate.panel(method.translate, pack, SIZES[pack], back)
 
