@@ -60,7 +60,9 @@ class FaceEditor(widgets.VBox):
         self.expression = widgets.ToggleButtons(
             options=[(name, k) for k, name in enumerate(faces.EXPRESSION)],
             description="expression")
-        self.picture, self.text = widgets.Image(format="png"), widgets.HTML()
+        # JupyterLab stretches a picture without a width; the titles stand over its quarters
+        self.picture = widgets.Image(format="png", layout={"width": "640px"})
+        self.text = widgets.HTML()
         titles = "".join(f"<div style='width:160px;text-align:center'>{name}</div>"
                          for name in LABELS)
         titles = widgets.HTML(f"<div style='display:flex;width:640px'>{titles}</div>")
