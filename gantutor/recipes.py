@@ -156,7 +156,7 @@ RECIPES = {
     "faces_joint": (5000, 1e-3, 16),
     "faces_merged": (5000, 1e-3, 16),
     "faces_nomask": (5000, 1e-3, 16),
-    "faces_supervised": (20000, 1e-3, 16),
+    "faces_supervised": (8000, 1e-3, 16),
     "faces_brownblack": (2500, 1e-3, 16),
     "faces64_joint": (5000, 1e-3, 16),
 }

@@ -239,6 +239,22 @@ def test_the_ceilings_pairs_are_one_person_with_the_code_of_the_other_look():
     assert torch.equal(faces.expression_labels(after[16:]), batch["code"][16:, 5:9])
 
 
+def test_the_ceilings_loss_weighs_what_changes_as_much_as_all_the_rest():
+    class Grey(torch.nn.Module):
+        def forward(self, x, code):
+            return x + 0.1
+
+    x = torch.zeros(2, 3, 4, 6)
+    y = x.clone()
+    y[0, 1, 2, 3] = 0.5  # one channel of one pixel: that pixel is to change, 47 others to stay
+    total, parts = edits.SupervisedEdits(Grey()).generator_loss({"x": x, "y": y, "code": None})
+    assert parts["changed"].item() == pytest.approx((0.1 + 0.4 + 0.1) / 3)
+    assert parts["elsewhere"].item() == pytest.approx(0.1)
+    assert total.item() == pytest.approx(0.2 + 0.1)
+    nothing, _ = edits.SupervisedEdits(Grey()).generator_loss({"x": x, "y": x, "code": None})
+    assert nothing.item() == pytest.approx(0.1)
+
+
 def test_a_cyclegan_is_judged_in_both_directions():
     class Two:
         translate = staticmethod(lambda x: x + 0.5)
