@@ -13,7 +13,6 @@ from gantutor.data import Unpaired, data_folder, load_sheet, to_float
 
 APPEARANCE = ("black hair", "blond hair", "brown hair", "long hair", "glasses")
 EXPRESSION = ("neutral", "happy", "sad", "surprised")
-HAIR = (0, 1, 2)  # the places of A's block of which exactly one is 1
 BLOCKS = (len(APPEARANCE), len(EXPRESSION))
 
 # A face's record: what can be edited, then what must stay. name: number of values

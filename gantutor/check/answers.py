@@ -66,6 +66,13 @@ def number(value, what):
     return found
 
 
+def two_numbers(value, what):
+    """The learner's pair as two floats; `what` names one of them, "weight"."""
+    if not (isinstance(value, tuple | list) and len(value) == 2):
+        raise Wrong(f"expected two numbers, e.g. (1.0, 2.0), found {kind(value)}.")
+    return [number(v, f"the {n} {what}") for n, v in zip(("first", "second"), value, strict=True)]
+
+
 def close(a, b):
     return abs(float(a) - float(b)) <= 1e-4 * max(1.0, abs(float(b)))
 

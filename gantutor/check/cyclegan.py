@@ -9,10 +9,10 @@ from gantutor.check.answers import (
     compare,
     gradients,
     images,
-    kind,
     number,
     same,
     scalar,
+    two_numbers,
 )
 from gantutor.losses import lsgan_generator_loss
 from gantutor.methods.cyclegan import CycleGAN
@@ -105,10 +105,7 @@ def identity_loss(answer):
 @exercise
 def identity_weight(answer):
     """The identity term's weights at (lambda_cyc, lambda_idt) = (10, 0.5) and (0, 0.5)."""
-    if not (isinstance(answer, tuple | list) and len(answer) == 2):
-        raise Wrong(f"expected two numbers, e.g. (1.0, 2.0), found {kind(answer)}.")
-    first, second = (number(value, f"the {n} weight") for n, value in
-                     zip(("first", "second"), answer, strict=True))
+    first, second = two_numbers(answer, "weight")
     if close(first, 0.5):
         raise Wrong("lambda_idt alone is not the weight: it is multiplied by lambda_cyc.")
     if close(first, 10.5):

@@ -5,7 +5,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from gantutor.check import Wrong, exercise
-from gantutor.check.answers import call, close, compare, gradients, kind, number, scalar
+from gantutor.check.answers import (
+    call,
+    close,
+    compare,
+    gradients,
+    kind,
+    scalar,
+    two_numbers,
+)
 from gantutor.faces import BLOCKS, code_vector
 from gantutor.losses import gradient_penalty as true_penalty
 from gantutor.methods.stargan import JointStarGAN
@@ -223,10 +231,7 @@ def penalty(answer):
 @exercise
 def networks(answer):
     """(generators for all pairs of the 48 looks by CycleGANs, by StarGAN)."""
-    if not (isinstance(answer, tuple | list) and len(answer) == 2):
-        raise Wrong(f"expected two numbers, e.g. (10, 2), found {kind(answer)}.")
-    pairs, star = (number(value, f"the {n} number") for n, value in
-                   zip(("first", "second"), answer, strict=True))
+    pairs, star = two_numbers(answer, "number")
     known = {MANY**2: "a look needs no generator into itself.",
              MANY * (MANY - 1) // 2: "that many CycleGANs, and each has two generators.",
              MANY - 1: "that is one source; every look can be a source.",
