@@ -99,17 +99,20 @@ def _options(record, style):
     }
 
 
-def draw_avatars(records, style, size):
-    """(N, size, size, 3) uint8: the records drawn in "pixel-art" or "voxel-art"."""
+def _rasterise(drawing, options, size):
+    """One avatar as (size, size, 3) uint8."""
     import resvg_py
     from dicebear import Avatar
 
-    drawing, images = _style(style), []
-    for record in records:
-        svg = str(Avatar(drawing, _options(record, style)))
-        png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))
-        images.append(np.asarray(Image.open(io.BytesIO(png)).convert("RGB")))
-    return np.stack(images)
+    svg = str(Avatar(drawing, options))
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def draw_avatars(records, style, size):
+    """(N, size, size, 3) uint8: the records drawn in "pixel-art" or "voxel-art"."""
+    drawing = _style(style)
+    return np.stack([_rasterise(drawing, _options(record, style), size) for record in records])
 
 
 def save_sheet(path, images, columns=50):
@@ -172,17 +175,13 @@ def face_records(seed=2019):
 
 def draw_faces(records):
     """(N, 16, 16, 3) uint8: the style's own grid, a pixel a square of the drawing."""
-    import resvg_py
-    from dicebear import Avatar
-
     drawing, images = _style("pixel-art"), []
     for hair, long_hair, glasses, expression, skin, shirt, background, beard, collar in records:
         options = _options((skin, 0, shirt, background, long_hair, glasses, beard, 0), "pixel-art")
         mouth, eyes = EXPRESSIONS[expression]
         options |= {"hairColor": HAIR_COLOURS[hair], "mouthVariant": mouth, "eyesVariant": eyes,
                     "clothesVariant": COLLARS[collar]}
-        png = resvg_py.svg_to_bytes(svg_string=str(Avatar(drawing, options)), width=16, height=16)
-        images.append(np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB")))
+        images.append(_rasterise(drawing, options, 16))
     return np.stack(images)
 
 

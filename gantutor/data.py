@@ -56,7 +56,41 @@ def to_uint8(images):
 # ------------------------------------------------------------------ batches
 
 
-class Unpaired:
+class Epochs:
+    """What endless batches share: each image once an epoch, and a state that travels with a run.
+
+    lengths: {name of a stack: number of its images}. Every epoch of a stack is a new permutation;
+    an epoch's rest that is smaller than a batch is left out. flip: mirror half of the images.
+    """
+
+    def __init__(self, lengths, seed, flip):
+        self.lengths, self.flip = lengths, flip
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order = {name: torch.empty(0, dtype=torch.long) for name in lengths}
+
+    def _indices(self, name, count):
+        """The next `count` places in one stack, from a new permutation where one is used up."""
+        if len(self.order[name]) < count:
+            self.order[name] = torch.randperm(self.lengths[name], generator=self.generator)
+        index, self.order[name] = self.order[name].split([count, len(self.order[name]) - count])
+        return index
+
+    def _mirrored(self, images):
+        """Half of the images mirrored, in place, where `flip` is on."""
+        if self.flip:
+            chosen = torch.rand(len(images), generator=self.generator) < 0.5
+            images[chosen] = images[chosen].flip(-1)
+        return images
+
+    def state_dict(self):
+        return {"generator": self.generator.get_state(), "order": dict(self.order)}
+
+    def load_state_dict(self, state):
+        self.generator.set_state(state["generator"])
+        self.order = dict(state["order"])
+
+
+class Unpaired(Epochs):
     """Endless unpaired batches: every x is drawn without regard to every y.
 
     `x` and `y` are uint8 stacks (N, 3, H, W), (M, 3, H, W). Each epoch is a new permutation of
@@ -75,36 +109,15 @@ class Unpaired:
         if x.shape[2:] != y.shape[2:]:
             raise ValueError(f"x is {tuple(x.shape[2:])} px and y {tuple(y.shape[2:])} px: "
                              "both must have one size")
-        self.stacks = {"x": x, "y": y}
-        self.batch_size, self.flip = batch_size, flip
-        self.generator = torch.Generator().manual_seed(seed)
-        self.order = {name: torch.empty(0, dtype=torch.long) for name in self.stacks}
-
-    def _indices(self, name):
-        """The next batch's places in one stack, from a new permutation where one is used up."""
-        if len(self.order[name]) < self.batch_size:
-            self.order[name] = torch.randperm(len(self.stacks[name]), generator=self.generator)
-        index, self.order[name] = self.order[name].split(
-            [self.batch_size, len(self.order[name]) - self.batch_size])
-        return index
+        super().__init__({"x": len(x), "y": len(y)}, seed, flip)
+        self.stacks, self.batch_size = {"x": x, "y": y}, batch_size
 
     def _draw(self, name):
-        images = to_float(self.stacks[name][self._indices(name)])
-        if self.flip:
-            mirrored = torch.rand(self.batch_size, generator=self.generator) < 0.5
-            images[mirrored] = images[mirrored].flip(-1)
-        return images
+        return self._mirrored(to_float(self.stacks[name][self._indices(name, self.batch_size)]))
 
     def next_batch(self):
         """{"x": (B, 3, H, W), "y": (B, 3, H, W)}, float32 in [-1, 1]."""
         return {"x": self._draw("x"), "y": self._draw("y")}
-
-    def state_dict(self):
-        return {"generator": self.generator.get_state(), "order": dict(self.order)}
-
-    def load_state_dict(self, state):
-        self.generator.set_state(state["generator"])
-        self.order = dict(state["order"])
 
 
 # ------------------------------------------------------------------ avatars

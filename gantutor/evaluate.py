@@ -49,7 +49,7 @@ class PairedBatches(data.Unpaired):
     """X with its true counterparts: what no unpaired method may see, for the ceiling alone."""
 
     def next_batch(self):
-        index = self._indices("x")
+        index = self._indices("x", self.batch_size)
         return {name: data.to_float(stack[index]) for name, stack in self.stacks.items()}
 
 

@@ -9,7 +9,7 @@ import json
 
 import torch
 
-from gantutor.data import Unpaired, data_folder, load_sheet, to_float
+from gantutor.data import Epochs, Unpaired, data_folder, load_sheet, to_float
 
 APPEARANCE = ("black hair", "blond hair", "brown hair", "long hair", "glasses")
 EXPRESSION = ("neutral", "happy", "sad", "surprised")
@@ -62,7 +62,7 @@ def code_vector(labels, block, blocks=BLOCKS):
     return code
 
 
-class Labelled:
+class Labelled(Epochs):
     """Endless batches of labelled images, as many from each set: {"x": images, "code": codes}.
 
     sets: a list of (images uint8 (N, 3, H, W), codes float (N, c)). A batch's first part comes
@@ -78,32 +78,19 @@ class Labelled:
             if len(images) != len(codes) or len(images) < self.share:
                 raise ValueError(f"set {k}: {len(images)} images and {len(codes)} codes; expected "
                                  f"as many of each, at least {self.share}")
-        self.sets, self.flip = sets, flip
-        self.generator = torch.Generator().manual_seed(seed)
-        self.order = [torch.empty(0, dtype=torch.long) for _ in sets]
+        super().__init__({k: len(images) for k, (images, _) in enumerate(sets)}, seed, flip)
+        self.sets = sets
 
     def _draw(self, k):
-        if len(self.order[k]) < self.share:
-            self.order[k] = torch.randperm(len(self.sets[k][0]), generator=self.generator)
-        index, self.order[k] = self.order[k].split([self.share, len(self.order[k]) - self.share])
         images, codes = self.sets[k]
+        index = self._indices(k, self.share)
         return to_float(images[index]), codes[index]
 
     def next_batch(self):
         """{"x": (B, 3, H, W) float32 in [-1, 1], "code": (B, c) float32}."""
         images, codes = (torch.cat(parts) for parts in zip(*map(self._draw, range(len(self.sets))),
                                                            strict=True))
-        if self.flip:
-            mirrored = torch.rand(len(images), generator=self.generator) < 0.5
-            images[mirrored] = images[mirrored].flip(-1)
-        return {"x": images, "code": codes}
-
-    def state_dict(self):
-        return {"generator": self.generator.get_state(), "order": list(self.order)}
-
-    def load_state_dict(self, state):
-        self.generator.set_state(state["generator"])
-        self.order = list(state["order"])
+        return {"x": self._mirrored(images), "code": codes}
 
 
 def labelled_set(part, size):

@@ -115,6 +115,16 @@ def test_every_exercise_has_at_least_three_named_mistakes():
     assert set(named) == {exercise.check for exercise in ALL}, "a check without an exercise"
 
 
+WORDED = test_check_vgg.MISTAKES + test_check_stargan.MISTAKES  # whose words are patterns
+
+
+@pytest.mark.parametrize("exercise,mistake,broken,words", WORDED,
+                         ids=[f"{m[0].__name__}-{m[1]}" for m in WORDED])
+def test_the_reason_points_at_the_mistake(exercise, mistake, broken, words):
+    verdict = exercise(broken)
+    assert verdict.state == "wrong" and re.search(words, verdict.reason), verdict
+
+
 @asks_for_code
 def test_no_two_mistakes_look_alike(exercise, monkeypatch):
     """The values that a check tells apart, the right one among them, are far from one another."""

@@ -1,7 +1,5 @@
 """Notebook 04's checks against the mistakes they exist for, and against other right answers."""
 
-import re
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -172,13 +170,6 @@ MISTAKES = [
     (stargan.networks, "one a look", (2256, 48), "G\\(x, code\\)"),
     (stargan.networks, "one number", 2256, "two numbers"),
 ]
-
-
-@pytest.mark.parametrize("exercise,mistake,broken,words", MISTAKES,
-                         ids=[f"{m[0].__name__}-{m[1]}" for m in MISTAKES])
-def test_the_reason_points_at_the_mistake(exercise, mistake, broken, words):
-    verdict = exercise(broken)
-    assert verdict.state == "wrong" and re.search(words, verdict.reason), verdict
 
 
 OTHER_WAYS = {

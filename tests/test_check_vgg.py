@@ -1,7 +1,5 @@
 """Notebook 02's checks, and the hiding lab's, against the mistakes they exist for."""
 
-import re
-
 import pytest
 import torch
 
@@ -105,13 +103,6 @@ MISTAKES = [  # (exercise, mistake, broken answer, words of the reason)
      "no gradient reaches G_xy"),
     (hiding.noisy_cycle, "squared", variant(noisy, power=2), "squared"),
 ]
-
-
-@pytest.mark.parametrize("exercise,mistake,broken,words", MISTAKES,
-                         ids=[f"{m[0].__name__}-{m[1]}" for m in MISTAKES])
-def test_the_reason_points_at_the_mistake(exercise, mistake, broken, words):
-    verdict = exercise(broken)
-    assert verdict.state == "wrong" and re.search(words, verdict.reason), verdict
 
 
 OTHER_WAYS = {
