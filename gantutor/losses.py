@@ -134,6 +134,53 @@ def feature_matching_loss(real_features, fake_features):
     return total / len(real_features)
 
 
+def sampled(mu):
+    """mu + noise, noise ~ N(0, 1): a code drawn from q(z | x) = N(mu, 1), differentiable in mu.
+
+    The reparameterisation of Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014,
+    section 2.4, with the variance fixed to 1 as in UNIT (Liu, Breuel, Kautz, NeurIPS 2017).
+    """
+    return mu + torch.randn_like(mu)
+
+
+def kl_loss(mu):
+    """KL(N(mu, 1) || N(0, 1)) = mu^2 / 2, a mean over every number of the code.
+
+    Kingma, Welling, ICLR 2014, appendix B, with variance 1. The *sum* over a code is what stands
+    in the bound; the mean keeps the weight independent of the code's size.
+    """
+    return 0.5 * mu.square().mean()
+
+
+def code_consistency_loss(z, z_again):
+    """mean(|z - z_again|), gradient to z_again alone: semantic consistency.
+
+    Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, eq. 4. Codes, not
+    pixels, are compared. z is the target: with its gradient on, the cheapest way to agree would be
+    to make all codes alike. Two codes of one shape; ValueError otherwise.
+    """
+    require_same_shape("z", z, "z_again", z_again)
+    return F.l1_loss(z_again, z.detach())
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        return z.view_as(z)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+def gradient_reversal(z):
+    """z itself; its gradient comes back with the other sign.
+
+    Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 3.1.
+    """
+    return _Reversal.apply(z)
+
+
 def require_same_shape(name_a, a, name_b, b):
     """torch would broadcast (1, 3, H, W) against (N, 3, H, W) and say nothing, or only warn."""
     if a.shape != b.shape:

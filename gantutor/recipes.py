@@ -15,6 +15,8 @@ from torch import nn
 
 import gantutor
 from gantutor import data, edits, evaluate, faces
+from gantutor.autoencoders import CodeDiscriminator, coders, encoder_stages
+from gantutor.methods.common_space import CommonSpace
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
@@ -30,7 +32,7 @@ from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
-SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
+SIZES = {"landscapes": 64, "avatars": 32, "avatars64": 64, "monochromes": 32}
 FACES = {"faces": 32, "faces64": 64}  # notebook 04: packs with codes, judged by gantutor.edits
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
@@ -82,6 +84,21 @@ def make_faces(kind, size):
             return CycleGAN(G(), G(), SmallDiscriminator(), SmallDiscriminator())
 
 
+# Notebooks 05 to 07: the weights of each rung of the ladder. Everything but "unlinked" shares
+# every layer: one encoder and one decoder that know the domain by a flag.
+REMEDIES = {"lambda_dom": 2.0, "lambda_cyc": 5.0, "lambda_sem": 1.0, "lambda_gan": 1.0}
+COMMON_SPACE = {"unlinked": {}, "shared": {}, "aligned": {"lambda_dom": 2.0}, "remedies": REMEDIES}
+
+
+def make_common_space(size=32, shared=None, steps=0, channels=16, width=24, **weights):
+    """`CommonSpace` with the CPU's networks; shared: how many stages, by default all of them."""
+    shared = len(encoder_stages(size)) if shared is None else shared
+    networks = coders(shared, size, channels, width)
+    layers = {32: 4, 64: 5}[size]
+    D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
+    return CommonSpace(*networks, D_x, D_y, CodeDiscriminator(channels), steps=steps, **weights)
+
+
 def make(name):
     """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
     if name not in RECIPES:
@@ -89,6 +106,9 @@ def make(name):
     pack, _, kind = name.partition("_")
     if pack in FACES:
         return make_faces(kind, FACES[pack])
+    if kind in COMMON_SPACE:
+        return make_common_space(SIZES[pack], 0 if kind == "unlinked" else None,
+                                 RECIPES[name][0], **COMMON_SPACE[kind])
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -148,6 +168,11 @@ RECIPES = {
     "avatars_vggheavy": (1000, 1e-3, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
+    "avatars_unlinked": (1000, 1e-3, 16),
+    "avatars_shared": (1000, 1e-3, 16),
+    "avatars_aligned": (1000, 1e-3, 16),
+    "avatars_remedies": (4000, 1e-3, 16),
+    "avatars64_remedies": (5000, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
     "monochromes_defended": (4000, 2e-3, 4),
     "monochromes_cyclegan": (4000, 2e-3, 4),
@@ -171,7 +196,7 @@ def batches(name, seed):
     size = SIZES[pack]
     if kind == "supervised":
         return evaluate.paired_training_set(pack, size, batch_size, seed)
-    return getattr(data, pack)(size, batch_size, seed)
+    return getattr(data, pack.removesuffix("64"))(size, batch_size, seed)
 
 
 def face_batches(kind, size, batch_size, seed):
@@ -185,8 +210,8 @@ def face_batches(kind, size, batch_size, seed):
 
 
 def generators(method):
-    """The networks of a method that ship: {"G_xy": ..., "G_yx": ... where there is one}."""
-    return {name: net for name, net in method.named_children() if name[0] == "G"}
+    """The networks of a method that ship: generators, encoders, decoders by their names."""
+    return {name: net for name, net in method.named_children() if name[0] in "EG"}
 
 
 def judge(method, name):
@@ -199,7 +224,7 @@ def judge(method, name):
         code = edits.unmasked_code if kind == "merged" else edits.joint_code
         return edits.edit_panel(method.translate, FACES[pack], code)
     back = getattr(method, "back", None)
-    return evaluate.panel(method.translate, pack, SIZES[pack], back)
+    return evaluate.panel(method.translate, pack.removesuffix("64"), SIZES[pack], back)
 
 
 def checkpoint_path(name, seed):

@@ -76,11 +76,15 @@ def atomically(path, write):
 def save_weights(path, modules, metadata=None, half=False):
     """Writes the networks {"G_xy": net, ...} as one safetensors file with string `metadata`.
 
-    `half` stores float16 (half the size, about 1e-3 relative precision).
+    `half` stores float16 (half the size, about 1e-3 relative precision). A tensor that several
+    networks share is written once, under the first one's name.
     """
-    tensors = {f"{name}.{key}": (t.half() if half and t.is_floating_point() else t).contiguous()
-               for name, net in modules.items() for key, t in net.state_dict().items()}
-    tensors = {key: t.detach().cpu().clone() for key, t in tensors.items()}
+    named = {f"{name}.{key}": t for name, net in modules.items()
+             for key, t in net.state_dict().items()}
+    once = {t.data_ptr(): key for key, t in reversed(named.items())}
+    tensors = {key: (t.half() if half and t.is_floating_point() else t).detach().cpu().clone()
+               for key, t in named.items() if once[t.data_ptr()] == key}
+    tensors = {key: t.contiguous() for key, t in tensors.items()}
     atomically(path, lambda temporary: save_file(tensors, temporary, metadata or {}))
 
 
@@ -92,9 +96,14 @@ def load_weights(path, modules):
     """
     with _open_weights(path) as file:
         keys = set(file.keys())
+        shared = set()  # places in memory that an earlier network has filled
         for name, net in modules.items():
             own = net.state_dict()
             for key, tensor in own.items():
+                place = tensor.data_ptr()
+                if f"{name}.{key}" not in keys and place in shared:
+                    continue
+                shared.add(place)
                 if f"{name}.{key}" not in keys:
                     raise ValueError(f"{path}: no tensor {name}.{key}")
                 stored = file.get_tensor(f"{name}.{key}")
