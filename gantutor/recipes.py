@@ -84,19 +84,26 @@ def make_faces(kind, size):
             return CycleGAN(G(), G(), SmallDiscriminator(), SmallDiscriminator())
 
 
-# Notebooks 05 to 07: the weights of each rung of the ladder. Everything but "unlinked" shares
-# every layer: one encoder and one decoder that know the domain by a flag.
-REMEDIES = {"lambda_dom": 2.0, "lambda_cyc": 5.0, "lambda_sem": 1.0, "lambda_gan": 1.0}
-COMMON_SPACE = {"unlinked": {}, "shared": {}, "aligned": {"lambda_dom": 2.0}, "remedies": REMEDIES}
+# Notebooks 05 to 07, the rungs of the ladder: how many stages are shared (None: all of them, one
+# encoder and one decoder that know the domain by a flag), and the weights of the remedies.
+REMEDIES = {"lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc": 5.0, "lambda_sem": 1.0}
+COMMON_SPACE = {"unlinked": (0, {}), "shared": (None, {}), "aligned": (None, {"lambda_dom": 2.0}),
+                "remedies": (None, REMEDIES)}
+D_Z_STEPS = 4  # D_z plays as often before the encoders play once
 
 
-def make_common_space(size=32, shared=None, steps=0, channels=16, width=24, **weights):
-    """`CommonSpace` with the CPU's networks; shared: how many stages, by default all of them."""
-    shared = len(encoder_stages(size)) if shared is None else shared
-    networks = coders(shared, size, channels, width)
+def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, lambda_kl=0.1,
+                      **weights):
+    """`CommonSpace` with the CPU's networks. shared: how many stages, None for all.
+
+    steps: how often the encoders will play, for the ramps.
+    """
+    networks = coders(len(encoder_stages(size)) if shared is None else shared, size, channels,
+                      width)
     layers = {32: 4, 64: 5}[size]
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
-    return CommonSpace(*networks, D_x, D_y, CodeDiscriminator(channels), steps=steps, **weights)
+    return CommonSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels), steps=steps,
+                       lambda_kl=lambda_kl, **weights)
 
 
 def make(name):
@@ -107,8 +114,8 @@ def make(name):
     if pack in FACES:
         return make_faces(kind, FACES[pack])
     if kind in COMMON_SPACE:
-        return make_common_space(SIZES[pack], 0 if kind == "unlinked" else None,
-                                 RECIPES[name][0], **COMMON_SPACE[kind])
+        shared, weights = COMMON_SPACE[kind]
+        return make_common_space(shared, RECIPES[name][0] // D_Z_STEPS, SIZES[pack], **weights)
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -168,11 +175,8 @@ RECIPES = {
     "avatars_vggheavy": (1000, 1e-3, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
-    "avatars_unlinked": (1000, 1e-3, 16),
-    "avatars_shared": (1000, 1e-3, 16),
-    "avatars_aligned": (1000, 1e-3, 16),
-    "avatars_remedies": (4000, 1e-3, 16),
-    "avatars64_remedies": (5000, 1e-3, 16),
+    "avatars_remedies": (12000, 1e-3, 16),
+    "avatars64_remedies": (12000, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
     "monochromes_defended": (4000, 2e-3, 4),
     "monochromes_cyclegan": (4000, 2e-3, 4),
@@ -237,7 +241,9 @@ def train(name, seed=0, steps=None, progress=True):
     method, unpaired = make(name), batches(name, seed)
     steps = RECIPES[name][0] if steps is None else steps
     began = time.perf_counter()
-    history = fit(method, unpaired, steps, lr=RECIPES[name][1], progress=progress)
+    n_critic = D_Z_STEPS if name.partition("_")[2] in COMMON_SPACE else 1
+    history = fit(method, unpaired, steps, lr=RECIPES[name][1], n_critic=n_critic,
+                  progress=progress)
     minutes = (time.perf_counter() - began) / 60
     for net in generators(method).values():  # what ships is what is judged: float16 precision
         net.half().float()

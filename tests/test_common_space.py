@@ -5,15 +5,14 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from gantutor import losses, recipes
 from gantutor.autoencoders import CodeDiscriminator, coders, decoder_stages, encoder_stages
 from gantutor.data import Unpaired
 from gantutor.methods.common_space import (
     VAEGAN,
-    CommonSpace,
-    ReversedCommonSpace,
+    ReversedSpace,
+    SharedSpace,
     domain_ramp,
     late_ramp,
 )
@@ -29,7 +28,8 @@ def batch(n=3, h=32, w=32, seed=0):
 
 def small(shared=4, **weights):
     torch.manual_seed(0)
-    return recipes.make_common_space(32, shared, channels=4, width=4, **weights)
+    weights = {"lambda_kl": 0.0} | weights  # no noise: terms can be written out
+    return recipes.make_common_space(shared, channels=4, width=4, **weights)
 
 
 # ------------------------------------------------------------------- networks
@@ -149,7 +149,9 @@ def test_without_weights_only_the_reconstruction_is_left():
     expected = (F.l1_loss(method.G_x(method.E_x(images["x"])), images["x"])
                 + F.l1_loss(method.G_y(method.E_y(images["y"])), images["y"]))
     torch.testing.assert_close(total, 10 * expected)
-    assert set(parts) == {"rec"} and method.players()[1] == []
+    assert set(parts) == {"rec"}
+    coders_alone = SharedSpace(*method.players()[0])
+    assert coders_alone.generator_loss(images)[0] == total and coders_alone.players()[1] == []
 
 
 def terms(method, images):
@@ -205,14 +207,16 @@ def test_the_domain_term_rises_from_nothing():
 def test_the_discriminators_see_their_own_sides_and_no_encoder():
     method, images = small(lambda_dom=1.0, lambda_gan=1.0, lambda_gp=0.0), batch()
     method.generator_loss(images)
+    to_x, to_y = method.fakes
     loss, parts = method.discriminator_loss(images)
     d_x, d_y = method.D_z(method.E_x(images["x"])), method.D_z(method.E_y(images["y"]))
     right = (F.softplus(-d_x).mean() + F.softplus(d_y).mean()) / 2  # X is 1
     torch.testing.assert_close(parts["D_z"], right.detach())
-    critics = [method.D_x(method.fake_x).mean() - method.D_x(images["x"]).mean(),
-               method.D_y(method.fake_y).mean() - method.D_y(images["y"]).mean()]
+    critics = [method.D_x(to_x).mean() - method.D_x(images["x"]).mean(),
+               method.D_y(to_y).mean() - method.D_y(images["y"]).mean()]
     torch.testing.assert_close(loss, right + sum(critics))
     loss.backward()
+    assert set(method.discriminator_loss(images)[1]) == {"D_z"}  # no fake is judged twice
     for net in (method.E_x, method.E_y, method.G_x, method.G_y):
         assert all(p.grad is None for p in net.parameters())
     for net in (method.D_x, method.D_y, method.D_z):
@@ -223,7 +227,7 @@ def test_the_reversal_layer_raises_what_D_z_lowers():
     alternating, images = small(lambda_dom=1.0), batch()
     torch.manual_seed(0)
     nets = (alternating.E_x, alternating.E_y, alternating.G_x, alternating.G_y)
-    turned = ReversedCommonSpace(*nets, D_z=alternating.D_z, lambda_rec=0.0, lambda_dom=1.0)
+    turned = ReversedSpace(*nets, D_z=alternating.D_z, lambda_rec=0.0, lambda_dom=1.0)
     assert alternating.D_z in turned.players()[0] and turned.players()[1] == []
     total, _ = turned.generator_loss(images)
     plain = losses.bce_discriminator_loss(turned.D_z(turned.E_x(images["x"])),
@@ -298,4 +302,17 @@ def test_auto_encoder_vae_and_vae_gan_are_one_term_more_each(weights, names):
 
 def test_the_code_discriminator_gives_one_score_a_code():
     assert CodeDiscriminator(4)(torch.zeros(3, 4, 4, 4)).shape == (3, 1)
-    assert isinstance(CommonSpace(*coders(0, width=4)), nn.Module)
+
+
+def test_D_z_may_play_more_often_and_the_ramps_count_the_encoders_steps():
+    method = small(lambda_dom=1.0, lambda_gan=1.0, steps=3)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    fit(method, Unpaired(images, images, 2), 12, n_critic=4, progress=False)
+    assert method.step == 3 and method.progress() == 1
+
+
+def test_a_vae_hands_the_decoders_and_D_z_a_sample():
+    method, images = small(lambda_kl=0.1, lambda_dom=1.0), batch(40)
+    method.generator_loss(images)
+    assert abs((method.z_x - method.mu_x).std() - 1) < 0.1
+    assert torch.equal(method.translate(images["x"]), method.translate(images["x"]))  # no noise

@@ -77,39 +77,22 @@ class VAEGAN(nn.Module):
         return critic + self.lambda_gp * penalty, detached(D=critic, gp=penalty)
 
 
-class CommonSpace(nn.Module):
-    """x -> E_x -> code -> G_y -> y': two auto-encoders and the terms that link their codes.
+class SharedSpace(nn.Module):
+    """x -> E_x -> code -> G_y -> y': two auto-encoders, linked by nothing but what they share.
 
-    With every lambda but lambda_rec at 0 nothing links them but the layers that E_x and E_y, G_x
-    and G_y share (`gantutor.autoencoders.coders`; UNIT, CoGAN). Each further term is one remedy:
-
-    lambda_dom  D_z cannot tell E_x(x) from E_y(y)           Lample et al., "Fader Networks", 2017
-    lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x, and so for y       Anoosheh et al., "ComboGAN", 2018
-    lambda_sem  E_y(G_y(E_x(x))) = E_x(x), and so for y       Royer et al., "XGAN", 2020
-    lambda_gan  D_y cannot tell G_y(E_x(x)) from y, and so for x; Wasserstein, gradient penalty
-
-    lambda_kl makes both VAEs with unit variance, as in UNIT: z = mu + noise, KL = mean(mu^2) / 2.
-    `steps` is the length of the run that the ramps are laid over: lambda_dom rises as in Ganin and
-    Lempitsky, the terms that translate come in after a third of the run, when the codes agree
-    roughly: a cycle that closes early holds on to whatever permutation it finds. steps=0: no ramps.
+    Which layers E_x and E_y, G_x and G_y have in common is decided where they are made
+    (`gantutor.autoencoders.coders`). lambda_kl above 0 makes both VAEs with unit variance, as in
+    UNIT (Liu, Breuel, Kautz, "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017):
+    the code is z = E(x) + noise.
     """
 
-    def __init__(self, E_x, E_y, G_x, G_y, D_x=None, D_y=None, D_z=None, *, lambda_rec=10.0,
-                 lambda_kl=0.0, lambda_dom=0.0, lambda_cyc=0.0, lambda_sem=0.0, lambda_gan=0.0,
-                 lambda_gp=10.0, steps=0):
+    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0):
         super().__init__()
         self.E_x, self.E_y, self.G_x, self.G_y = E_x, E_y, G_x, G_y
-        self.D_x, self.D_y, self.D_z = D_x, D_y, D_z
-        self.lambda_rec, self.lambda_kl, self.lambda_dom = lambda_rec, lambda_kl, lambda_dom
-        self.lambda_cyc, self.lambda_sem = lambda_cyc, lambda_sem
-        self.lambda_gan, self.lambda_gp = lambda_gan, lambda_gp
-        self.steps = steps
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a resumed run's ramps
+        self.lambda_rec, self.lambda_kl = lambda_rec, lambda_kl
 
     def players(self):
-        discriminators = [self.D_z] if self.lambda_dom else []
-        discriminators += [self.D_x, self.D_y] if self.lambda_gan else []
-        return [self.E_x, self.E_y, self.G_x, self.G_y], discriminators
+        return [self.E_x, self.E_y, self.G_x, self.G_y], []
 
     def translate(self, x):
         return self.G_y(self.E_x(x))
@@ -117,77 +100,66 @@ class CommonSpace(nn.Module):
     def back(self, y):
         return self.G_x(self.E_y(y))
 
+    def code(self, mu):
+        """What decoders and D_z see of an encoder's output: with a KL term, a sample."""
+        return sampled(mu) if self.lambda_kl else mu
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        self.mu_x, self.mu_y = self.E_x(x), self.E_y(y)
+        self.z_x, self.z_y = self.code(self.mu_x), self.code(self.mu_y)
+        rec = (cycle_consistency_loss(x, self.G_x(self.z_x))
+               + cycle_consistency_loss(y, self.G_y(self.z_y)))
+        total, parts = self.lambda_rec * rec, detached(rec=rec)
+        if self.lambda_kl:
+            kl = kl_loss(self.mu_x) + kl_loss(self.mu_y)
+            total, parts = total + self.lambda_kl * kl, parts | detached(kl=kl)
+        return total, parts
+
+
+class AlignedSpace(SharedSpace):
+    """`SharedSpace` and one term more: D_z must not be able to tell E_x(x) from E_y(y).
+
+    Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with a domain for the attribute.
+    The encoders lower the loss of swapped labels, D_z that of the right ones (X is 1), in turn.
+    Their term rises over the run (`domain_ramp`); steps: how often the encoders will play, 0 for
+    no ramp. D_z takes codes of its own batch, so `fit(..., n_critic=4)` lets it play four times.
+    """
+
+    def __init__(self, *coders, D_z, lambda_dom=2.0, steps=0, **weights):
+        super().__init__(*coders, **weights)
+        self.D_z, self.lambda_dom, self.steps = D_z, lambda_dom, steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a resumed run's ramps
+
+    def players(self):
+        return super().players()[0], [self.D_z]
+
     def progress(self):
         """The share of the run that is over, in [0, 1]; 1 without ramps."""
         return min(1.0, self.step.item() / self.steps) if self.steps else 1.0
 
     def domain_loss(self, z_x, z_y):
-        """What the encoders lower: D_z taking each code for the other domain's, label 1 for X."""
+        """What the encoders lower: D_z taking each code for the other domain's."""
         return bce_discriminator_loss(self.D_z(z_y), self.D_z(z_x))
 
     def generator_loss(self, batch):
-        x, y, p = batch["x"], batch["y"], self.progress()
+        rise = domain_ramp(self.progress()) if self.steps else 1.0
         self.step += 1
-        mu_x, mu_y = self.mu_x, self.mu_y = self.E_x(x), self.E_y(y)
-        z_x, z_y = self.z_x, self.z_y = [
-            sampled(mu) if self.lambda_kl else mu for mu in (mu_x, mu_y)]
-        rec = (cycle_consistency_loss(x, self.G_x(z_x)) + cycle_consistency_loss(y, self.G_y(z_y)))
-        total, parts = self.lambda_rec * rec, detached(rec=rec)
-        if self.lambda_kl:
-            kl = kl_loss(mu_x) + kl_loss(mu_y)
-            total, parts = total + self.lambda_kl * kl, parts | detached(kl=kl)
-        if self.lambda_dom:
-            dom = self.domain_loss(z_x, z_y)
-            rise = domain_ramp(p) if self.steps else 1.0
-            total = total + self.lambda_dom * rise * dom
-            parts |= detached(dom=dom)
-        late, self.fake_x, self.fake_y = late_ramp(p), None, None
-        if late and (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
-            self.fake_x, self.fake_y = self.G_x(z_y), self.G_y(z_x)
-            more, named = self.translated_loss(x, y)
-            total, parts = total + late * more, parts | named
-        return total, parts
-
-    def translated_loss(self, x, y):
-        """The three terms that need a translation: image discriminators, cycle, semantics."""
-        total, parts = 0.0, {}
-        if self.lambda_gan:
-            gan = wgan_generator_loss(self.D_x(self.fake_x))
-            gan = gan + wgan_generator_loss(self.D_y(self.fake_y))
-            total, parts = total + self.lambda_gan * gan, parts | detached(gan=gan)
-        if not (self.lambda_cyc or self.lambda_sem):
+        total, parts = super().generator_loss(batch)
+        if not self.lambda_dom:
             return total, parts
-        again_x, again_y = self.E_y(self.fake_y), self.E_x(self.fake_x)  # x's, y's codes, again
-        if self.lambda_cyc:
-            cyc = cycle_consistency_loss(x, self.G_x(again_x))
-            cyc = cyc + cycle_consistency_loss(y, self.G_y(again_y))
-            total, parts = total + self.lambda_cyc * cyc, parts | detached(cyc=cyc)
-        if self.lambda_sem:
-            sem = (code_consistency_loss(self.mu_x, again_x)
-                   + code_consistency_loss(self.mu_y, again_y))
-            total, parts = total + self.lambda_sem * sem, parts | detached(sem=sem)
-        return total, parts
+        dom = self.domain_loss(self.z_x, self.z_y)
+        return total + self.lambda_dom * rise * dom, parts | detached(dom=dom)
 
     def discriminator_loss(self, batch):
-        total, parts = 0.0, {}
-        if self.lambda_gan and self.fake_y is None:  # nothing to judge yet: D_x and D_y wait
-            total = 0.0 * sum(p.sum() for D in (self.D_x, self.D_y) for p in D.parameters())
-        if self.lambda_dom and self.D_z in self.players()[1]:
-            D_z = bce_discriminator_loss(self.D_z(self.z_x.detach()),
-                                         self.D_z(self.z_y.detach()))
-            total, parts = total + D_z, parts | detached(D_z=D_z)
-        if self.lambda_gan and self.fake_y is not None:
-            for name, D, real, fake in (("D_x", self.D_x, batch["x"], self.fake_x.detach()),
-                                        ("D_y", self.D_y, batch["y"], self.fake_y.detach())):
-                critic = wgan_discriminator_loss(D(real), D(fake))
-                penalty = gradient_penalty(D, real, fake)
-                total = total + critic + self.lambda_gp * penalty
-                parts |= detached(**{name: critic, f"gp_{name}": penalty})
-        return total, parts
+        with torch.no_grad():
+            z_x, z_y = self.code(self.E_x(batch["x"])), self.code(self.E_y(batch["y"]))
+        loss = bce_discriminator_loss(self.D_z(z_x), self.D_z(z_y))
+        return loss, detached(D_z=loss)
 
 
-class ReversedCommonSpace(CommonSpace):
-    """The same game for the codes without alternating steps: a gradient reversal layer.
+class ReversedSpace(AlignedSpace):
+    """The game for the codes without alternating steps: a gradient reversal layer.
 
     Ganin, Lempitsky, ICML 2015. D_z is trained by the encoders' own backward pass: it lowers the
     loss, and the sign of its gradient is turned before it reaches the encoders. So the encoders
@@ -195,9 +167,69 @@ class ReversedCommonSpace(CommonSpace):
     """
 
     def players(self):
-        generators, discriminators = super().players()
-        return [*generators, self.D_z], [D for D in discriminators if D is not self.D_z]
+        return [*super().players()[0], self.D_z], []
 
     def domain_loss(self, z_x, z_y):
         return bce_discriminator_loss(self.D_z(gradient_reversal(z_x)),
                                       self.D_z(gradient_reversal(z_y)))
+
+
+class CommonSpace(AlignedSpace):
+    """`AlignedSpace` and the terms that translate, each with its own weight, each off by default.
+
+    lambda_gan  D_y cannot tell G_y(E_x(x)) from y; so for x   Wasserstein, gradient penalty
+    lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; so for y            Anoosheh et al., "ComboGAN", 2018
+    lambda_sem  E_y(G_y(E_x(x))) = E_x(x); so for y            Royer et al., "XGAN", 2020
+
+    They come in after a third of the run (`late_ramp`), when the codes agree roughly: a cycle that
+    closes early holds on to whatever permutation it finds. lambda_dom may be 0 here.
+    """
+
+    def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
+                 lambda_dom=0.0, lambda_gp=10.0, **weights):
+        super().__init__(*coders, D_z=D_z, lambda_dom=lambda_dom, **weights)
+        self.D_x, self.D_y = D_x, D_y
+        self.lambda_gan, self.lambda_gp = lambda_gan, lambda_gp
+        self.lambda_cyc, self.lambda_sem = lambda_cyc, lambda_sem
+        self.fakes = None
+
+    def players(self):
+        return super().players()[0], [self.D_z, self.D_x, self.D_y]
+
+    def generator_loss(self, batch):
+        late = late_ramp(self.progress())
+        total, parts = super().generator_loss(batch)
+        if not late or not (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
+            return total, parts
+        self.fakes = self.G_x(self.z_y), self.G_y(self.z_x)
+        more, named = self.translated_loss(batch["x"], batch["y"], *self.fakes)
+        return total + late * more, parts | named
+
+    def translated_loss(self, x, y, fake_x, fake_y):
+        """lambda_gan, lambda_cyc and lambda_sem times their terms, and the terms by name."""
+        again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # the codes of x and y, once more
+        terms = {}
+        if self.lambda_gan:
+            terms["gan"] = wgan_generator_loss(self.D_x(fake_x))
+            terms["gan"] = terms["gan"] + wgan_generator_loss(self.D_y(fake_y))
+        if self.lambda_cyc:
+            terms["cyc"] = (cycle_consistency_loss(x, self.G_x(again_x))
+                            + cycle_consistency_loss(y, self.G_y(again_y)))
+        if self.lambda_sem:
+            terms["sem"] = (code_consistency_loss(self.mu_x, again_x)
+                            + code_consistency_loss(self.mu_y, again_y))
+        total = sum(getattr(self, f"lambda_{name}") * term for name, term in terms.items())
+        return total, detached(**terms)
+
+    def discriminator_loss(self, batch):
+        total, parts = super().discriminator_loss(batch)
+        if not self.lambda_gan or self.fakes is None:  # nothing new to judge: D_x and D_y wait
+            return total, parts
+        for name, D, real, fake in (("D_x", self.D_x, batch["x"], self.fakes[0].detach()),
+                                    ("D_y", self.D_y, batch["y"], self.fakes[1].detach())):
+            critic = wgan_discriminator_loss(D(real), D(fake))
+            penalty = gradient_penalty(D, real, fake)
+            total = total + critic + self.lambda_gp * penalty
+            parts |= detached(**{name: critic, f"gp_{name}": penalty})
+        self.fakes = None
+        return total, parts
