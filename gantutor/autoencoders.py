@@ -1,7 +1,7 @@
 """Encoders and decoders of two domains, and how much of them is shared (room: models).
 
-Images are (N, 3, H, W) in [-1, 1], codes (N, c, H/8, W/8) with H = W = 32 (at 64 px the code stays
-4 x 4). A code is a small picture, not a vector: *where* something is need not be encoded.
+Images are (N, 3, size, size) in [-1, 1], codes (N, channels, 4, 4) whatever the size. A code is a
+small picture, not a vector: *where* something is need not be learned.
 """
 
 from itertools import pairwise
@@ -12,7 +12,15 @@ from torch import nn
 
 from gantutor.models import SmallBlock, require_images, with_coordinates
 
-STAGES = 4  # of an encoder, and of a decoder, at 32 px; one more at 64 px
+
+def halvings(size):
+    """How often an image of `size` px is halved to 4 px: 3 at 32 px, 4 at 64, 5 at 128.
+
+    ValueError unless size is a power of two and at least 8.
+    """
+    if size < 8 or size & (size - 1):
+        raise ValueError(f"size={size}: expected a power of two, at least 8")
+    return size.bit_length() - 3
 
 
 def with_flag(h, flag):
@@ -104,38 +112,38 @@ class Decoder(nn.Module):
 
 
 def encoder_stages(size=32, channels=8, width=32):
-    """The stages of one encoder, the image's first: 16, 8, 4 places a side, then the code."""
-    halvings = {32: 3, 64: 4}[size]
-    widths = [5, width] + [2 * width] * (halvings - 1)
+    """The stages of one encoder, the image's first; at 32 px 16, 8, 4 places a side, the code."""
+    widths = [5, width] + [2 * width] * (halvings(size) - 1)
     downs = [Down(before, after, blocks=int(k > 0))
              for k, (before, after) in enumerate(pairwise(widths))]
     return [*downs, ToCode(widths[-1], channels)]
 
 
 def decoder_stages(size=32, channels=8, width=32):
-    """The stages of one decoder, the code's first: 4, 8, 16 places a side, then the image."""
-    doublings = {32: 2, 64: 3}[size]
-    widths = [2 * width] * (doublings + 1) + [width]
+    """The stages of one decoder, the code's first; at 32 px 4, 8, 16 places a side, the image."""
+    widths = [2 * width] * halvings(size) + [width]
     ups = [Up(before, after, blocks=1)
            for before, after in pairwise(widths[1:])]
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
 
 
 def coders(shared, size=32, channels=8, width=32):
-    """(E_x, E_y, G_x, G_y) that share their `shared` stages next to the code, 0 to all.
+    """(E_x, E_y, G_x, G_y) whose stages next to the code are shared.
 
+    shared: (how many of the encoders' stages, how many of the decoders'), or one number for both.
     0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
     in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
     one encoder and one decoder, which know the domain by its flag alone.
     ValueError for a `shared` that is not possible.
     """
     first, second = encoder_stages(size, channels, width), encoder_stages(size, channels, width)
-    depth = len(first)
-    if not 0 <= shared <= depth:
-        raise ValueError(f"shared={shared}: expected 0 to {depth} at {size} px")
-    second[depth - shared:] = first[depth - shared:]
     draw, draw_y = decoder_stages(size, channels, width), decoder_stages(size, channels, width)
-    draw_y[:shared] = draw[:shared]
+    encoding, decoding = (shared, shared) if isinstance(shared, int) else shared
+    for count in (encoding, decoding):
+        if not 0 <= count <= len(first):
+            raise ValueError(f"shared={shared}: expected 0 to {len(first)} at {size} px")
+    second[len(first) - encoding:] = first[len(first) - encoding:]
+    draw_y[:decoding] = draw[:decoding]
     return Encoder(first, -1.0), Encoder(second, 1.0), Decoder(draw, -1.0), Decoder(draw_y, 1.0)
 
 

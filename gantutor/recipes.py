@@ -15,7 +15,7 @@ from torch import nn
 
 import gantutor
 from gantutor import data, edits, evaluate, faces
-from gantutor.autoencoders import CodeDiscriminator, coders, encoder_stages
+from gantutor.autoencoders import CodeDiscriminator, coders, encoder_stages, halvings
 from gantutor.methods.common_space import CommonSpace
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
@@ -100,7 +100,7 @@ def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, lamb
     """
     networks = coders(len(encoder_stages(size)) if shared is None else shared, size, channels,
                       width)
-    layers = {32: 4, 64: 5}[size]
+    layers = halvings(size) + 1  # D's scores are 2 x 2
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
     return CommonSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels), steps=steps,
                        lambda_kl=lambda_kl, **weights)

@@ -1,0 +1,89 @@
+"""The ladder of notebooks 05 to 07, every rung over several seeds (room: training).
+
+    python -m gantutor.ladder                # what is missing in data/sweeps/common_space.json
+
+A rung is a short training run (1 to 2 minutes on one core, what a notebook does live) judged by
+the panel and by fresh probes on its codes; only these numbers are kept. A run that is stopped goes
+on with the next missing point; `python -m gantutor.ladder NAME ...` makes some rungs only.
+"""
+
+import argparse
+import json
+
+from gantutor import data, evaluate, probes, recipes
+from gantutor.methods.common_space import ReversedSpace
+from gantutor.training import atomically, fit, seed_everything
+
+STEPS = 1000  # how often the encoders play
+# name: (stages shared by encoders, by decoders; weights; seeds)
+RUNGS = {
+    "unlinked": ((0, 0), {}, 5),
+    "1 shared": ((1, 1), {}, 3),
+    "2 shared": ((2, 2), {}, 3),
+    "3 shared": ((3, 3), {}, 3),
+    "4 shared": ((4, 4), {}, 5),
+    "aligned": ((4, 4), {"lambda_dom": 2.0}, 5),
+    "reversed": ((4, 4), {"lambda_dom": 2.0}, 3),
+}
+
+
+def path():
+    return data.data_folder() / "sweeps" / "common_space.json"
+
+
+def load():
+    """The points measured so far: [{"rung", "seed", "panel", "domain read", ...}, ...]."""
+    return json.loads(path().read_text(encoding="utf-8")) if path().is_file() else []
+
+
+def rung(name):
+    """The measured points of one rung, by seed."""
+    return sorted((p for p in load() if p["rung"] == name), key=lambda p: p["seed"])
+
+
+def make(name, steps=STEPS):
+    """The untrained method of a rung."""
+    shared, weights, _ = RUNGS[name]
+    method = recipes.make_common_space(shared, steps, **weights)
+    if name == "reversed":
+        return ReversedSpace(*method.players()[0], D_z=method.D_z, steps=steps,
+                             lambda_kl=method.lambda_kl, **weights)
+    return method
+
+
+def train(name, seed=0, steps=STEPS, **options):
+    """A trained rung. Where D_z matters it plays `recipes.D_Z_STEPS` times as often."""
+    seed_everything(seed)
+    method = make(name, steps)
+    n_critic = recipes.D_Z_STEPS if name == "aligned" else 1
+    fit(method, data.avatars(32, 16, seed), steps * n_critic, n_critic=n_critic, **options)
+    return method.eval().requires_grad_(False)
+
+
+def measure(method):
+    """The panel, and what fresh probes read off the codes (as decoders see them: with noise)."""
+    found = probes.codes(method)
+    return {"panel": evaluate.panel(method.translate, "avatars", 32, method.back),
+            "domain read": probes.domain_read(found, noise=1.0),
+            "domain read off the means": probes.domain_read(found),
+            "attributes read": probes.attributes_read(found, "x", "x"),
+            "read across": probes.attributes_read(found, "x", "y")}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m gantutor.ladder")
+    parser.add_argument("rungs", nargs="*", choices=[[], *RUNGS])
+    wanted = parser.parse_args(arguments).rungs or list(RUNGS)
+    for seed in range(max(RUNGS[name][2] for name in wanted)):
+        for name in wanted:
+            known = {(p["rung"], p["seed"]) for p in load()}
+            if seed >= RUNGS[name][2] or (name, seed) in known:
+                continue
+            point = {"rung": name, "seed": seed} | measure(train(name, seed))
+            text = json.dumps([*load(), point], indent=1) + "\n"
+            atomically(path(), lambda to, text=text: to.write_text(text))
+            print(name, seed, f"{point['panel']['content kept']:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
