@@ -11,6 +11,7 @@ from gantutor.autoencoders import CodeDiscriminator, coders, decoder_stages, enc
 from gantutor.data import Unpaired
 from gantutor.methods.common_space import (
     VAEGAN,
+    CoGAN,
     ReversedSpace,
     SharedSpace,
     domain_ramp,
@@ -316,3 +317,22 @@ def test_a_vae_hands_the_decoders_and_D_z_a_sample():
     method.generator_loss(images)
     assert abs((method.z_x - method.mu_x).std() - 1) < 0.1
     assert torch.equal(method.translate(images["x"]), method.translate(images["x"]))  # no noise
+
+
+def test_cogan_draws_both_pictures_from_one_z():
+    torch.manual_seed(0)
+    _, _, G_x, G_y = coders(2, channels=4, width=4)
+    D_x, D_y = small().D_x, small().D_y
+    method, images = CoGAN(G_x, G_y, D_x, D_y, (4, 4, 4)), batch(2)
+    torch.manual_seed(5)
+    z = torch.randn(2, 4, 4, 4)
+    torch.manual_seed(5)
+    total, parts = method.generator_loss(images)
+    torch.testing.assert_close(total, -D_x(G_x(z)).mean() - D_y(G_y(z)).mean())
+    loss, parts = method.discriminator_loss(images)
+    gap = (D_x(G_x(z)).mean() - D_x(images["x"]).mean()
+           + D_y(G_y(z)).mean() - D_y(images["y"]).mean())
+    torch.testing.assert_close(parts["D_x"] + parts["D_y"], gap.detach())
+    torch.testing.assert_close(loss.detach(), gap.detach() + 10 * (parts["gp_x"] + parts["gp_y"]))
+    loss.backward()
+    assert all(p.grad is None for p in G_x.parameters())

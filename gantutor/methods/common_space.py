@@ -77,6 +77,44 @@ class VAEGAN(nn.Module):
         return critic + self.lambda_gp * penalty, detached(D=critic, gp=penalty)
 
 
+class CoGAN(nn.Module):
+    """Two generators that draw from one z, and share their first stages: pairs without pairs.
+
+    Liu, Tuzel, "Coupled Generative Adversarial Networks", NeurIPS 2016, eq. 2: G_x(z) and G_y(z)
+    each have to please their own domain's D, no term compares them. Wasserstein critics with
+    gradient penalty here. There is no encoder, so nothing to translate a given x with.
+    z_shape: (channels, h, w) of the z that the decoders take.
+    """
+
+    def __init__(self, G_x, G_y, D_x, D_y, z_shape=(16, 4, 4), lambda_gp=10.0):
+        super().__init__()
+        self.G_x, self.G_y, self.D_x, self.D_y = G_x, G_y, D_x, D_y
+        self.z_shape, self.lambda_gp = z_shape, lambda_gp
+
+    def players(self):
+        return [self.G_x, self.G_y], [self.D_x, self.D_y]
+
+    def sample(self, count):
+        """(x, y): `count` pictures of each domain, pair by pair from one z."""
+        z = torch.randn(count, *self.z_shape, device=next(self.parameters()).device)
+        return self.G_x(z), self.G_y(z)
+
+    def generator_loss(self, batch):
+        self.fakes = self.sample(len(batch["x"]))
+        G_x, G_y = (wgan_generator_loss(D(fake))
+                    for D, fake in zip((self.D_x, self.D_y), self.fakes, strict=True))
+        return G_x + G_y, detached(G_x=G_x, G_y=G_y)
+
+    def discriminator_loss(self, batch):
+        total, parts = 0.0, {}
+        for name, D, fake in zip("xy", (self.D_x, self.D_y), self.fakes, strict=True):
+            critic = wgan_discriminator_loss(D(batch[name]), D(fake.detach()))
+            penalty = gradient_penalty(D, batch[name], fake)
+            total = total + critic + self.lambda_gp * penalty
+            parts |= detached(**{f"D_{name}": critic, f"gp_{name}": penalty})
+        return total, parts
+
+
 class SharedSpace(nn.Module):
     """x -> E_x -> code -> G_y -> y': two auto-encoders, linked by nothing but what they share.
 
