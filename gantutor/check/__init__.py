@@ -109,6 +109,7 @@ from gantutor.check import (  # noqa: E402, F401 - they use the names above
     direct,
     hiding,
     loop,
+    shared_space,
     stargan,
     vgg,
 )
