@@ -15,6 +15,7 @@ from gantutor.methods.common_space import ReversedSpace
 from gantutor.training import atomically, fit, seed_everything
 
 STEPS = 1000  # how often the encoders play
+D_Z_STEPS = 4  # how often D_z plays for one step of the encoders
 # name: (stages shared by encoders, by decoders; weights; seeds)
 RUNGS = {
     "unlinked": ((0, 0), {}, 5),
@@ -32,7 +33,7 @@ def path():
 
 
 def load():
-    """The points measured so far: [{"rung", "seed", "panel", "domain read", "confusion", ...}, ...]."""
+    """The points measured so far: [{"rung", "seed", "panel", "domain read", ...}, ...]."""
     return json.loads(path().read_text(encoding="utf-8")) if path().is_file() else []
 
 
@@ -56,7 +57,7 @@ def train(name, seed=0, steps=STEPS, **options):
     seed_everything(seed)
     method = make(name, steps)
     if name == "aligned":
-        options |= {"n_critic": recipes.D_Z_STEPS, "lr_d": 3e-3}
+        options |= {"n_critic": D_Z_STEPS, "lr_d": 3e-3}
     fit(method, data.avatars(32, 16, seed), steps * options.get("n_critic", 1), **options)
     return method.eval().requires_grad_(False)
 

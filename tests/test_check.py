@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import test_check_cyclegan
 import test_check_direct
+import test_check_domain
+import test_check_semantics
 import test_check_shared_space
 import test_check_stargan
 import test_check_vgg
@@ -26,11 +28,11 @@ from torch import nn
 
 from gantutor import check, training
 
-CHECKED = ("01", "02", "03", "04", "05")  # add a notebook when its exercises have checks
+CHECKED = ("01", "02", "03", "04", "05", "06")  # add a notebook when its exercises have checks
 HEADING = re.compile(r"^### Exercise (\d+) · \S.* \((\d+) minutes\)$", re.M)
 MISTAKES = (test_check_direct.MISTAKES + test_check_vgg.MISTAKES
             + test_check_cyclegan.MISTAKES + test_check_stargan.MISTAKES
-            + test_check_shared_space.MISTAKES)
+            + test_check_shared_space.MISTAKES + test_check_domain.MISTAKES)
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,9 @@ def test_every_exercise_has_at_least_three_named_mistakes():
     assert set(named) == {exercise.check for exercise in ALL}, "a check without an exercise"
 
 
-WORDED = (test_check_vgg.MISTAKES + test_check_stargan.MISTAKES
-          + test_check_shared_space.MISTAKES)  # whose words are patterns
+WORDED = (test_check_vgg.MISTAKES + test_check_stargan.MISTAKES  # whose words are patterns
+          + test_check_shared_space.MISTAKES + test_check_domain.MISTAKES
+          + test_check_semantics.MISTAKES)
 
 
 @pytest.mark.parametrize("exercise,mistake,broken,words", WORDED,

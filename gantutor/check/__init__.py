@@ -107,8 +107,10 @@ def describe(error):
 from gantutor.check import (  # noqa: E402, F401 - they use the names above
     cyclegan,
     direct,
+    domain,
     hiding,
     loop,
+    semantics,
     shared_space,
     stargan,
     vgg,

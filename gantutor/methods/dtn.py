@@ -1,0 +1,60 @@
+"""DTN: a fixed encoder, and consistency in its codes instead of in pixels."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gantutor.methods import detached
+
+FAKE_X, FAKE_Y, REAL_Y = 0, 1, 2  # D's three classes
+
+
+class DTN(nn.Module):
+    """G = g(f(x)): f was trained on X beforehand and stays as it is, only g learns.
+
+    Taigman, Polyak, Wolf, "Unsupervised Cross-Domain Image Generation", ICLR 2017, eq. 3 to 7.
+    D tells three classes apart: G(x), G(y) and real y; g wants both of its outputs taken for real.
+
+    lambda_const  f(G(x)) = f(x), squared error: what f sees of x is still to be seen (L_CONST)
+    lambda_tid    G(y) = y, absolute error: what is in Y already stays (L_TID)
+
+    f: images -> codes, put into eval mode and frozen here, for good: an f that learns could make
+    all codes alike. g: codes -> images. D: images -> (N, 3) logits. Weights: the paper's for digits
+    are 15 and 15.
+    """
+
+    def __init__(self, f, g, D, lambda_const=15.0, lambda_tid=15.0):
+        super().__init__()
+        self.f, self.g, self.D = f.requires_grad_(False), g, D
+        self.lambda_const, self.lambda_tid = lambda_const, lambda_tid
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.f.eval()
+        return self
+
+    def players(self):
+        return [self.g], [self.D]
+
+    def translate(self, x):
+        return self.g(self.f(x))
+
+    def judged(self, images, label):
+        """Cross-entropy of D's logits with one class for all images."""
+        return F.cross_entropy(self.D(images), torch.full((len(images),), label,
+                                                          device=images.device))
+
+    def generator_loss(self, batch):
+        x, y = batch["x"], batch["y"]
+        code = self.f(x)
+        self.fake_x, self.fake_y = self.g(code), self.translate(y)
+        gan = self.judged(self.fake_x, REAL_Y) + self.judged(self.fake_y, REAL_Y)
+        const = F.mse_loss(self.f(self.fake_x), code)
+        tid = F.l1_loss(self.fake_y, y)
+        total = gan + self.lambda_const * const + self.lambda_tid * tid
+        return total, detached(gan=gan, const=const, tid=tid)
+
+    def discriminator_loss(self, batch):
+        loss = (self.judged(self.fake_x.detach(), FAKE_X) + self.judged(batch["y"], REAL_Y)
+                + self.judged(self.fake_y.detach(), FAKE_Y))
+        return loss, detached(D=loss)

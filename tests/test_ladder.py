@@ -1,0 +1,112 @@
+"""Probes with a known answer, and the ladder's stored points: complete, and what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from gantutor import data, evaluate, ladder, probes
+
+
+def test_a_probe_reads_what_is_there_and_guesses_what_is_not():
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(800, 2, 3, 4, generator=generator)
+    there, not_there = (codes[:, 1, 2, 3] > 0).long(), torch.randint(
+        2, (800,), generator=generator)
+    train, test = slice(0, 600), slice(600, None)
+    read = probes.fit_probe(codes[train], there[train])(codes[test])
+    assert (read == there[test]).float().mean() > 0.9
+    read = probes.fit_probe(codes[train], not_there[train])(codes[test])
+    assert abs((read == not_there[test]).float().mean() - 0.5) < 0.12
+
+
+def test_a_probe_reads_small_numbers_as_well_and_leaves_the_random_state_alone():
+    codes = torch.randn(600, 10)
+    labels = (codes[:, 0] > 0).long()
+    codes[:, 0] *= 1e-4
+    before = torch.get_rng_state()
+    read = probes.fit_probe(codes, labels)(codes)
+    assert (read == labels).float().mean() > 0.95
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_domain_is_read_where_codes_differ_and_not_below_the_noise():
+    torch.manual_seed(0)
+    codes = {name: torch.randn(n, 4, 2, 2) for name, n in
+             (("x", 600), ("y", 600), ("held-out x", 200), ("held-out y", 200))}
+    assert abs(probes.domain_read(codes) - 0.5) < 0.1
+    apart = {name: z + (0.5 if name.endswith("y") else 0) * torch.ones(4, 2, 2)
+             for name, z in codes.items()}
+    assert probes.domain_read(apart) > 0.75
+    assert probes.domain_read(apart, noise=20.0) < 0.65
+
+
+def test_attributes_are_read_within_a_domain_and_across(monkeypatch):
+    """Codes that *are* the record, in the same places or, in Y, in reversed ones."""
+    def one_hot(records):
+        return torch.cat([torch.nn.functional.one_hot(column, n).float() for column, n in
+                          zip(records.T, data.AVATAR_SIZES, strict=True)], 1)
+
+    held_out = one_hot(data.avatar_records("held_out"))
+    codes = {"x": one_hot(data.avatar_records("train_x")), "held-out x": held_out,
+             "held-out y": held_out.flip(1)}
+    within, across = (probes.attributes_read(codes, "x", test) for test in "xy")
+    assert list(within) == list(data.ATTRIBUTES) and min(within.values()) > 0.99
+    assert np.mean(list(across.values())) < 0.6
+    same = codes | {"held-out y": held_out}
+    assert probes.attributes_read(same, "x", "y") == within
+
+
+# ---------------------------------------------------------------- the ladder
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {name: ladder.rung(name) for name in ladder.RUNGS}
+
+
+def kept(points):
+    return [p["panel"]["content kept"] for p in points]
+
+
+def test_every_rung_has_its_seeds(found):
+    for name, (_, _, seeds) in ladder.RUNGS.items():
+        assert [p["seed"] for p in found[name]] == list(range(seeds)), name
+
+
+def test_confusion_and_panel_of_a_point_agree(found):
+    for points in found.values():
+        for p in points:
+            for name, counts in p["confusion"].items():
+                counts = torch.tensor(counts)
+                assert counts.sum() == 300
+                assert counts.diagonal().sum() / 300 == pytest.approx(
+                    p["panel"]["by attribute"][name], abs=1e-6)
+
+
+def test_each_rung_stands_above_the_one_below(found):
+    chance = np.mean(list(evaluate.chance().values()))
+    assert abs(np.median(kept(found["unlinked"])) - chance) < 0.06
+    assert np.median(kept(found["4 shared"])) > 0.55
+    assert np.median(kept(found["aligned"])) > 0.70
+    assert min(kept(found["aligned"])) > max(kept(found["4 shared"])) - 0.02
+
+
+def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
+    chance = np.mean(list(evaluate.chance().values()))
+    for p in found["unlinked"]:
+        assert np.mean(list(p["attributes read"].values())) > 0.95
+        assert np.mean(list(p["read across"].values())) < chance + 0.1
+
+
+def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_some_of_it_away(found):
+    assert min(p["domain read"] for p in found["4 shared"]) > 0.95
+    assert np.median([p["domain read"] for p in found["aligned"]]) < 0.85
+
+
+def test_a_rung_is_made_and_measured(monkeypatch):
+    method = ladder.train("aligned", steps=1, progress=False)
+    assert method.step == 1
+    point = ladder.measure(method)
+    assert set(point) == set(ladder.rung("aligned")[0]) - {"rung", "seed"}
+    turned = ladder.make("reversed")
+    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 0.1
