@@ -32,7 +32,7 @@ from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
-SIZES = {"landscapes": 64, "avatars": 32, "avatars64": 64, "monochromes": 32}
+SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
 FACES = {"faces": 32, "faces64": 64}  # notebook 04: packs with codes, judged by gantutor.edits
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
@@ -84,7 +84,7 @@ def make_faces(kind, size):
             return CycleGAN(G(), G(), SmallDiscriminator(), SmallDiscriminator())
 
 
-# Notebook 07: everything at once, and codes without noise, under which colours were permuted.
+# Every remedy at once, on codes without noise.
 REMEDIES = {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc": 5.0,
             "lambda_sem": 1.0}
 
@@ -195,7 +195,7 @@ def batches(name, seed):
     size = SIZES[pack]
     if kind == "supervised":
         return evaluate.paired_training_set(pack, size, batch_size, seed)
-    return getattr(data, pack.removesuffix("64"))(size, batch_size, seed)
+    return getattr(data, pack)(size, batch_size, seed)
 
 
 def face_batches(kind, size, batch_size, seed):
@@ -223,7 +223,7 @@ def judge(method, name):
         code = edits.unmasked_code if kind == "merged" else edits.joint_code
         return edits.edit_panel(method.translate, FACES[pack], code)
     back = getattr(method, "back", None)
-    return evaluate.panel(method.translate, pack.removesuffix("64"), SIZES[pack], back)
+    return evaluate.panel(method.translate, pack, SIZES[pack], back)
 
 
 def checkpoint_path(name, seed):

@@ -262,3 +262,12 @@ def test_a_pairs_own_cyclegan_is_nearer_the_truth_than_one_generator_for_all():
                                    "black hair")["of do nothing"]
                   for seed in recipes.seeds("faces_joint")]
     assert len(own) == len(everybodys) == 3 and max(own) < min(everybodys) < 0.6
+
+
+def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does_not(nothing):
+    for found in recipes.shipped_panels("avatars_remedies"):
+        assert found["content kept"] >= 0.86 and found["translated right"] >= 0.80
+        assert found["domain reached"] >= 0.9
+        assert found["hidden-pair L1"] <= 0.40 * nothing["avatars"]["hidden-pair L1"]
+        for cyclegan in recipes.shipped_panels("avatars_cyclegan"):
+            assert found["hidden-pair L1"] <= 0.5 * cyclegan["hidden-pair L1"]
