@@ -36,9 +36,9 @@ class VAEGAN(nn.Module):
     """An auto-encoder of one domain; with lambda_kl a VAE; with lambda_gan a VAE-GAN.
 
     Larsen, Sonderby, Larochelle, Winther, "Autoencoding beyond pixels using a learned similarity
-    metric", ICML 2016: D judges what the decoder draws, from codes of images and from codes drawn
-    at random. The reconstruction error is taken on pixels here, and D is a Wasserstein critic with
-    gradient penalty. Batches hold the images under the key `domain`.
+    metric", ICML 2016: D judges what the decoder draws. Departures: the reconstruction error is
+    taken on pixels, D is a Wasserstein critic with gradient penalty, and it does not judge pictures
+    from random codes, which nothing here needs. Batches hold the images under the key `domain`.
     """
 
     def __init__(self, E, G, D, domain="y", lambda_rec=10.0, lambda_kl=0.0, lambda_gan=0.0,
@@ -65,7 +65,6 @@ class VAEGAN(nn.Module):
             kl = kl_loss(mu)
             total, parts = total + self.lambda_kl * kl, parts | detached(kl=kl)
         if self.lambda_gan:
-            self.drawn = torch.cat([self.drawn, self.G(torch.randn_like(mu))])
             gan = wgan_generator_loss(self.D(self.drawn))
             total, parts = total + self.lambda_gan * gan, parts | detached(G=gan)
         return total, parts
@@ -73,7 +72,7 @@ class VAEGAN(nn.Module):
     def discriminator_loss(self, batch):
         real, fake = batch[self.domain], self.drawn.detach()
         critic = wgan_discriminator_loss(self.D(real), self.D(fake))
-        penalty = gradient_penalty(self.D, real, fake[: len(real)])
+        penalty = gradient_penalty(self.D, real, fake)
         return critic + self.lambda_gp * penalty, detached(D=critic, gp=penalty)
 
 
