@@ -129,7 +129,7 @@ def test_the_amount_adds_the_direction_of_the_chosen_attribute(explorer):
 
 
 def test_the_line_is_what_the_classifier_reads(explorer):
-    x, y, records = evaluate.held_out_pairs("avatars", 32)
+    _, y, records = evaluate.held_out_pairs("avatars", 32)
     explorer.method.G_y.forward = lambda z: y[3:4].expand(len(z), -1, -1, -1)  # someone else's
     for label in ("hair 3", "long hair"):
         explorer.attribute.label = label

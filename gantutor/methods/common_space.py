@@ -219,7 +219,7 @@ class CommonSpace(AlignedSpace):
     lambda_sem  E_y(G_y(E_x(x))) = E_x(x); so for y            Royer et al., "XGAN", 2020
 
     They come in after a third of the run (`late_ramp`), when the codes agree roughly: a cycle that
-    closes early holds on to whatever permutation it finds. lambda_dom may be 0 here.
+    closes early holds on to whatever permutation it finds. With lambda_dom=0 D_z only watches.
     """
 
     def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
