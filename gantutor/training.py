@@ -30,7 +30,10 @@ class TrainingDiverged(RuntimeError):
 
 
 class History(dict):
-    """Losses by name, "step" and "seconds": equally long lists, one entry every few steps."""
+    """Losses by name, "step" and "seconds": equally long lists, one entry every few steps.
+
+    A term that joins during the run is NaN before that.
+    """
 
 
 def seed_everything(seed):
@@ -346,6 +349,7 @@ def _log(run, bar, images_per_second):
     """Copies the losses to the host: every tenth step, because a copy waits for the GPU."""
     values = {name: float(value) for name, value in run.parts.items()}
     for name, value in {"step": run.step, "seconds": run.seconds, **values}.items():
-        run.history.setdefault(name, []).append(value)
+        before = len(run.history["step"]) - 1  # a term that comes in late starts with blanks
+        run.history.setdefault(name, [float("nan")] * before).append(value)
     shown = {name: f"{value:.3f}" for name, value in values.items()}
     bar.set_postfix(shown | {"images/s": f"{images_per_second:.0f}"}, refresh=False)

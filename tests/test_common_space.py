@@ -1,12 +1,13 @@
 """The common space: what is shared, each term by hand, the ramps, and that a run can go on."""
 
 import copy
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gantutor import losses, recipes
+from gantutor import losses, recipes, show
 from gantutor.autoencoders import CodeDiscriminator, coders, decoder_stages, encoder_stages
 from gantutor.data import Unpaired
 from gantutor.methods.common_space import (
@@ -337,3 +338,12 @@ def test_cogan_draws_both_pictures_from_one_z():
     torch.testing.assert_close(loss.detach(), gap.detach() + 10 * (parts["gp_x"] + parts["gp_y"]))
     loss.backward()
     assert all(p.grad is None for p in G_x.parameters())
+
+
+def test_terms_that_come_in_late_are_blank_in_the_history_before():
+    method = small(lambda_cyc=1.0, steps=40)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    history = fit(method, Unpaired(images, images, 2), 40, progress=False)
+    assert {len(values) for values in history.values()} == {4}
+    assert [math.isnan(v) for v in history["cyc"]] == [True, False, False, False]
+    assert show.curves(history).axes
