@@ -36,10 +36,11 @@ def attribute_choices():
 class CodeExplorer(widgets.VBox):
     """Two people, and how much of an attribute: their codes mixed, moved along its direction.
 
-    z = (1 - mix) z_person + mix z_towards + amount * direction. method: a trained `CommonSpace`;
-    size: 32 or 64 px. The people are held-out X images; a direction comes from labelled training X
-    images. The strip below goes from one person to the other in both styles, with the same amount
-    added. The line is what the fixed classifier reads off the picture in Y.
+    z = (1 - mix) z_person + mix z_towards + amount * direction. method: a trained `CommonSpace`,
+    or what else has E_x, G_x and G_y; size: 32 or 64 px. The people are held-out X images; a
+    direction comes from labelled training X images. The strip below goes from one person to the
+    other in both styles, with the same amount added. The line is what the fixed classifier reads
+    off the picture in Y.
     """
 
     def __init__(self, method, size=32):
