@@ -24,16 +24,21 @@ def halvings(size):
 
 
 def with_flag(h, flag):
-    """(N, C, H, W) -> (N, C + 1, H, W): the domain as one more plane, -1 for X and 1 for Y."""
+    """(N, C, H, W) -> (N, C + 1, H, W): the domain as one more plane, -1 for X and 1 for Y.
+
+    flag=None leaves h as it is, for networks that are not told.
+    """
+    if flag is None:
+        return h
     return torch.cat([h, h.new_full((len(h), 1, *h.shape[2:]), flag)], 1)
 
 
 class Down(nn.Module):
     """One stage of an encoder: half the height and width, then `blocks` residual blocks."""
 
-    def __init__(self, c_in, c_out, blocks):
+    def __init__(self, c_in, c_out, blocks, told=False):
         super().__init__()
-        self.conv = nn.Conv2d(c_in + 1, c_out, 4, stride=2, padding=1)
+        self.conv = nn.Conv2d(c_in + told, c_out, 4, stride=2, padding=1)
         self.blocks = nn.Sequential(*[SmallBlock(c_out) for _ in range(blocks)])
 
     def forward(self, h, flag):
@@ -57,9 +62,9 @@ class Up(nn.Module):
 class ToCode(nn.Module):
     """The encoder's last stage: features -> code, without an activation."""
 
-    def __init__(self, c_in, channels):
+    def __init__(self, c_in, channels, told=False):
         super().__init__()
-        self.conv = nn.Conv2d(c_in + 1, channels, 3, padding=1)
+        self.conv = nn.Conv2d(c_in + told, channels, 3, padding=1)
 
     def forward(self, h, flag):
         return self.conv(with_flag(h, flag))
@@ -81,12 +86,12 @@ class ToImage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x -> code, for one domain: its stages, and the flag that tells them the domain.
+    """x -> code, for one domain. Its stages see where x is from; a flag may tell them besides.
 
     Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4).
     """
 
-    def __init__(self, stages, flag):
+    def __init__(self, stages, flag=None):
         super().__init__()
         self.stages, self.flag = nn.ModuleList(stages), flag
 
@@ -99,7 +104,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Code -> image of one domain. Input (N, channels, 4, 4); output in (-1, 1)."""
+    """Code -> image of the domain that the flag names.
+
+    Input (N, channels, 4, 4); output (N, 3, size, size) in (-1, 1).
+    """
 
     def __init__(self, stages, flag):
         super().__init__()
@@ -111,12 +119,15 @@ class Decoder(nn.Module):
         return z
 
 
-def encoder_stages(size=32, channels=8, width=32):
-    """The stages of one encoder, the image's first; at 32 px 16, 8, 4 places a side, the code."""
+def encoder_stages(size=32, channels=8, width=32, told=False):
+    """The stages of one encoder, the image's first; at 32 px 16, 8, 4 places a side, the code.
+
+    told: they take a plane more, the domain's flag.
+    """
     widths = [5, width] + [2 * width] * (halvings(size) - 1)
-    downs = [Down(before, after, blocks=int(k > 0))
+    downs = [Down(before, after, blocks=int(k > 0), told=told)
              for k, (before, after) in enumerate(pairwise(widths))]
-    return [*downs, ToCode(widths[-1], channels)]
+    return [*downs, ToCode(widths[-1], channels, told)]
 
 
 def decoder_stages(size=32, channels=8, width=32):
@@ -127,16 +138,17 @@ def decoder_stages(size=32, channels=8, width=32):
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
 
 
-def coders(shared, size=32, channels=8, width=32):
+def coders(shared, size=32, channels=8, width=32, told=False):
     """(E_x, E_y, G_x, G_y) whose stages next to the code are shared.
 
     shared: (how many of the encoders' stages, how many of the decoders'), or one number for both.
     0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
     in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
-    one encoder and one decoder, which know the domain by its flag alone.
+    one encoder, and one decoder that knows the domain by its flag alone. told: the encoder is given
+    the flag too, and can write one colour differently for each domain (notebook 06 measures that).
     ValueError for a `shared` that is not possible.
     """
-    first, second = encoder_stages(size, channels, width), encoder_stages(size, channels, width)
+    first, second = (encoder_stages(size, channels, width, told) for _ in range(2))
     draw, draw_y = decoder_stages(size, channels, width), decoder_stages(size, channels, width)
     encoding, decoding = (shared, shared) if isinstance(shared, int) else shared
     for count in (encoding, decoding):
@@ -144,7 +156,9 @@ def coders(shared, size=32, channels=8, width=32):
             raise ValueError(f"shared={shared}: expected 0 to {len(first)} at {size} px")
     second[len(first) - encoding:] = first[len(first) - encoding:]
     draw_y[:decoding] = draw[:decoding]
-    return Encoder(first, -1.0), Encoder(second, 1.0), Decoder(draw, -1.0), Decoder(draw_y, 1.0)
+    flags = (-1.0, 1.0) if told else (None, None)
+    return (Encoder(first, flags[0]), Encoder(second, flags[1]),
+            Decoder(draw, -1.0), Decoder(draw_y, 1.0))
 
 
 class CodeDiscriminator(nn.Module):

@@ -32,7 +32,7 @@ from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
 from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
-SIZES = {"landscapes": 64, "avatars": 32, "monochromes": 32}
+SIZES = {"landscapes": 64, "avatars": 32, "avatars64": 64, "monochromes": 32}
 FACES = {"faces": 32, "faces64": 64}  # notebook 04: packs with codes, judged by gantutor.edits
 # Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
 DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
@@ -89,14 +89,14 @@ REMEDIES = {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc"
             "lambda_sem": 1.0}
 
 
-def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, lambda_kl=0.1,
-                      **weights):
+def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told=False,
+                      lambda_kl=0.1, **weights):
     """`CommonSpace` with the CPU's networks. shared: how many stages, None for all.
 
     steps: how often the encoders will play, for the ramps.
     """
     networks = coders(len(encoder_stages(size)) if shared is None else shared, size, channels,
-                      width)
+                      width, told)
     layers = halvings(size) + 1  # D's scores are 2 x 2
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
     return CommonSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels), steps=steps,
@@ -111,7 +111,7 @@ def make(name):
     if pack in FACES:
         return make_faces(kind, FACES[pack])
     if kind == "remedies":
-        return make_common_space(None, RECIPES[name][0], SIZES[pack], width=32, **REMEDIES)
+        return make_common_space(None, RECIPES[name][0], SIZES[pack], **REMEDIES)
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -171,7 +171,8 @@ RECIPES = {
     "avatars_vggheavy": (1000, 1e-3, 16),
     "avatars_cyclegan": (2500, 1e-3, 16),
     "avatars_supervised": (1500, 1e-3, 16),
-    "avatars_remedies": (3500, 1e-3, 16),
+    "avatars_remedies": (3000, 1e-3, 16),
+    "avatars64_remedies": (3000, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
     "monochromes_defended": (4000, 2e-3, 4),
     "monochromes_cyclegan": (4000, 2e-3, 4),
@@ -195,7 +196,7 @@ def batches(name, seed):
     size = SIZES[pack]
     if kind == "supervised":
         return evaluate.paired_training_set(pack, size, batch_size, seed)
-    return getattr(data, pack)(size, batch_size, seed)
+    return getattr(data, pack.removesuffix("64"))(size, batch_size, seed)
 
 
 def face_batches(kind, size, batch_size, seed):
@@ -223,7 +224,7 @@ def judge(method, name):
         code = edits.unmasked_code if kind == "merged" else edits.joint_code
         return edits.edit_panel(method.translate, FACES[pack], code)
     back = getattr(method, "back", None)
-    return evaluate.panel(method.translate, pack, SIZES[pack], back)
+    return evaluate.panel(method.translate, pack.removesuffix("64"), SIZES[pack], back)
 
 
 def checkpoint_path(name, seed):

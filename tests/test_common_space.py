@@ -77,10 +77,12 @@ def test_a_number_of_shared_stages_that_is_not_possible_is_named(k):
         coders(k)
 
 
-def test_one_encoder_still_knows_the_domain_by_its_flag():
-    E_x, E_y, G_x, G_y = coders(4, width=4)
+@pytest.mark.parametrize("told", [False, True])
+def test_the_decoder_knows_the_domain_by_its_flag_and_the_encoder_where_it_is_told(told):
+    E_x, E_y, G_x, G_y = coders(4, width=4, told=told)
     x = batch()["x"]
-    assert (E_x(x) - E_y(x)).abs().max() > 1e-3
+    assert ((E_x(x) - E_y(x)).abs().max().item() > 1e-3) == told
+    assert torch.equal(E_x(x), E_y(x)) != told
     assert (G_x(E_x(x)) - G_y(E_x(x))).abs().max() > 1e-3
 
 

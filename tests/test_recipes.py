@@ -266,10 +266,8 @@ def test_a_pairs_own_cyclegan_is_nearer_the_truth_than_one_generator_for_all():
 
 def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does_not(nothing):
     seeds = recipes.shipped_panels("avatars_remedies")
-    kept = sum(found["content kept"] for found in seeds) / len(seeds)
-    assert kept >= 0.86  # the mean alone: in one seed two hair colours are exchanged
     for found in seeds:
-        assert found["translated right"] >= 0.80 and found["domain reached"] >= 0.9
+        assert found["content kept"] >= 0.86 and found["translated right"] >= 0.80 and found["domain reached"] >= 0.9
         assert found["hidden-pair L1"] <= 0.40 * nothing["avatars"]["hidden-pair L1"]
         for cyclegan in recipes.shipped_panels("avatars_cyclegan"):
             assert found["hidden-pair L1"] <= 0.5 * cyclegan["hidden-pair L1"]
