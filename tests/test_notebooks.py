@@ -16,8 +16,9 @@ import torch
 import torchvision
 from PIL import Image
 from test_celebrities import ROWS, make_celeba, make_rafd
+from test_digits import make_mnist, make_svhn
 
-from gantutor import badges, data, faces, training, vgg
+from gantutor import badges, data, digits, faces, training, vgg
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -105,7 +106,7 @@ def test_shown_code_is_the_packages(path):
     assert drifted(path) == []
 
 
-@pytest.mark.parametrize("start", ["01", "02", "03", "04", "05", "06"])
+@pytest.mark.parametrize("start", ["01", "02", "03", "04", "05", "06", "07"])
 def test_the_teaching_notebooks_show_their_method(start):
     found = [p for p in NOTEBOOKS if p.name.startswith(start)]
     if not found:
@@ -129,6 +130,11 @@ def two_steps_on_the_cpu(monkeypatch):
     usual_batches = faces.Labelled.__init__
     monkeypatch.setattr(faces.Labelled, "__init__",
                         lambda self, sets, batch_size, **k: usual_batches(self, sets, 2, **k))
+    usual_digits, usual_classifier = digits.digits, digits.train_digit_classifier
+    monkeypatch.setattr(digits, "digits",
+                        lambda *a, **k: usual_digits(*a, **k | {"batch_size": 1}))
+    monkeypatch.setattr(digits, "train_digit_classifier", lambda images, labels, steps=0, *a, **k:
+                        usual_classifier(images, labels, 2, *a, **k))
     monkeypatch.setenv("GANTUTOR_PROFILE", "gpu")
     # torchvision's VGG16 without its weights, which would be downloaded
     usual_vgg = torchvision.models.vgg16
@@ -152,11 +158,14 @@ def test_gpu_cells_run_on_the_readers_folders(path, number, tmp_path, monkeypatc
             Image.fromarray(picture).save(tmp_path / "my" / folder / f"{k}.jpg")
     make_celeba(tmp_path / "my" / "datasets", ROWS, monkeypatch)
     make_rafd(tmp_path / "my" / "datasets" / "rafd")
+    make_svhn(make_mnist(tmp_path / "my" / "digits"), monkeypatch)
     names = {}
     exec(compile(definitions_before(path, number), path.name, "exec"), names)
-    exec(compile(dict(cells(path))[number]["source"], path.name, "exec"), names)
+    source = dict(cells(path))[number]["source"]
+    exec(compile(source, path.name, "exec"), names)
     method, batches = two_steps_on_the_cpu[0]
-    assert batches.next_batch()["x"].shape[2:] == (128, 128)
+    size = 32 if "import digits" in source else 128
+    assert batches.next_batch()["x"].shape[2:] == (size, size)
     assert all(torch.isfinite(p).all() for p in method.parameters())
     assert list(tmp_path.rglob("*.pt")), "a long run is saved as it goes"
 
