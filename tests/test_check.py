@@ -28,7 +28,7 @@ from torch import nn
 
 from gantutor import check, training
 
-CHECKED = ("01", "02", "03", "04", "05", "06", "07")  # add a notebook when its exercises have checks
+CHECKED = ("01", "02", "03", "04", "05", "06", "07")  # those whose exercises have checks
 HEADING = re.compile(r"^### Exercise (\d+) · \S.* \((\d+) minutes\)$", re.M)
 MISTAKES = (test_check_direct.MISTAKES + test_check_vgg.MISTAKES
             + test_check_cyclegan.MISTAKES + test_check_stargan.MISTAKES

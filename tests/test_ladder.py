@@ -110,3 +110,22 @@ def test_a_rung_is_made_and_measured(monkeypatch):
     assert set(point) == set(ladder.rung("aligned")[0]) - {"rung", "seed"}
     turned = ladder.make("reversed")
     assert turned.D_z in turned.players()[0] and turned.lambda_kl == 0.1
+
+
+def medians(found, name, key):
+    return np.median([p["panel"][key] for p in found[name]])
+
+
+def test_D_z_and_no_consistency_makes_the_pictures_arrive(found):
+    arrive = {name: medians(found, name, "translated right") for name in ladder.ABLATION}
+    assert len(ladder.ABLATION) == 2**3 + 1
+    without = [share for name, share in arrive.items() if "D_z" not in name and "all" not in name]
+    assert len(without) == 4
+    assert max(without) + 0.2 < min(share for name, share in arrive.items() if "D_z" in name)
+
+
+def test_a_cycle_without_D_z_closes_better_and_translates_less(found):
+    for name in ("sharing + cycle", "sharing + cycle + semantic"):
+        assert medians(found, name, "cycle L1") < medians(found, "sharing", "cycle L1")
+        assert medians(found, name, "hidden-pair L1") > medians(found, "sharing", "hidden-pair L1")
+    assert medians(found, "sharing + cycle + semantic", "domain reached") < 0.1

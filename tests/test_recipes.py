@@ -13,6 +13,7 @@ from gantutor.training import read_metadata
 
 FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
 SHIPPED = [(stem.rpartition("_")[0], int(stem.rpartition("_")[2])) for stem in FILES]
+JUDGED = [pack for pack in recipes.SIZES if f"{pack}_supervised" in recipes.RECIPES]
 every_checkpoint = pytest.mark.parametrize("name, seed", SHIPPED, ids=FILES)
 
 
@@ -96,7 +97,7 @@ def test_every_recipe_makes_a_method_for_its_pack(name):
 
 
 def test_the_ceiling_has_the_same_generator_as_the_cyclegan():
-    for pack in recipes.SIZES:
+    for pack in JUDGED:
         shapes = [{k: v.shape for k, v in recipes.make(f"{pack}_{kind}").G_xy.state_dict().items()}
                   for kind in ("supervised", "cyclegan")]
         assert shapes[0] == shapes[1]
@@ -108,7 +109,7 @@ def test_the_ceiling_alone_sees_pairs(monkeypatch):
 
     monkeypatch.setattr(evaluate, "paired_training_set", forbidden)
     monkeypatch.setattr(evaluate, "held_out_pairs", forbidden)
-    for pack in recipes.SIZES:
+    for pack in JUDGED:
         assert type(recipes.batches(f"{pack}_cyclegan", 0)) is data.Unpaired
         with pytest.raises(AssertionError, match="hidden"):
             recipes.batches(f"{pack}_supervised", 0)
@@ -119,7 +120,7 @@ def test_the_ceiling_alone_sees_pairs(monkeypatch):
 
 @pytest.fixture(scope="module")
 def nothing():
-    return {pack: evaluate.do_nothing(pack, size) for pack, size in recipes.SIZES.items()}
+    return {pack: evaluate.do_nothing(pack, recipes.SIZES[pack]) for pack in JUDGED}
 
 
 @pytest.mark.parametrize("name, share", [("landscapes_cyclegan", 0.45),
@@ -135,7 +136,7 @@ def test_longer_training_is_better():
         assert long[seed]["hidden-pair L1"] < short[seed]["hidden-pair L1"]
 
 
-@pytest.mark.parametrize("pack", recipes.SIZES)
+@pytest.mark.parametrize("pack", JUDGED)
 def test_the_ceiling_is_above_every_cyclegan(pack):
     ceiling = panels(f"{pack}_supervised").values()
     unpaired = panels(f"{pack}_cyclegan").values()
