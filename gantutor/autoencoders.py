@@ -145,7 +145,7 @@ def coders(shared, size=32, channels=8, width=32, told=False):
     0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
     in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
     one encoder, and one decoder that knows the domain by its flag alone. told: the encoder is given
-    the flag too, and can write one colour differently for each domain (notebook 06 measures that).
+    the flag too, and can write one colour differently for each domain (notebook 07 compares).
     ValueError for a `shared` that is not possible.
     """
     first, second = (encoder_stages(size, channels, width, told) for _ in range(2))

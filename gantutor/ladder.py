@@ -2,9 +2,10 @@
 
     python -m gantutor.ladder                # what is missing in data/sweeps/common_space.json
 
-A rung is a short training run (1 to 2 minutes on one core, what a notebook does live) judged by
-the panel and by fresh probes on its codes; only these numbers are kept. A run that is stopped goes
-on with the next missing point; `python -m gantutor.ladder NAME ...` makes some rungs only.
+A rung is a short training run (1 to 2 minutes on one core, what a notebook does live; 10 minutes
+where it is CONVERGED), judged by the panel and by fresh probes on its codes; only these numbers are
+kept. A run that is stopped goes on with the next missing point; `python -m gantutor.ladder NAME
+...` makes some rungs only.
 """
 
 import argparse
@@ -29,6 +30,8 @@ RUNGS = {
     "aligned": (4, TOLD | {"lambda_dom": 2.0}, 5),
     "reversed": (4, TOLD | {"lambda_dom": 2.0}, 3),
     "aligned, not told": (4, {"lambda_dom": 2.0}, 3),
+    # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks.
+    "UNIT": (2, {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}, 0),
 }
 # Notebook 07: encoders that are not told, and every subset of three remedies on top of sharing.
 TERMS = {"D_z": "lambda_dom", "cycle": "lambda_cyc", "semantic": "lambda_sem"}
@@ -36,8 +39,12 @@ ABLATION = {}
 for chosen in chain.from_iterable(combinations(TERMS, count) for count in range(4)):
     weights = {TERMS[term]: recipes.REMEDIES[TERMS[term]] for term in chosen}
     ABLATION[" + ".join(["sharing", *chosen])] = (4, {"lambda_kl": 0.0} | weights, 3)
-ABLATION["all, and D_x, D_y"] = (4, recipes.REMEDIES, 3)
-RUNGS |= ABLATION
+UNHELPED = recipes.REMEDIES | {"lambda_near": 0.0}
+ABLATION["all, and D_x, D_y"] = (4, UNHELPED, 3)
+# As long as the shipped run: do colours change places, with the term against it and without?
+CONVERGED = {"all remedies": (4, recipes.REMEDIES, 3), "all but lambda_near": (4, UNHELPED, 3),
+             "lambda_near 0.3": (4, recipes.REMEDIES | {"lambda_near": 0.3}, 3)}
+RUNGS |= ABLATION | CONVERGED
 
 
 def path():
@@ -51,8 +58,8 @@ def load():
 
 def save(points):
     """Writes all points, one a line, with four decimals: no share of 300 people needs more."""
-    lines = (json.dumps(json.loads(json.dumps(point), parse_float=lambda v: round(float(v), 4)))
-             for point in points)
+    lines = (json.dumps(json.loads(json.dumps(point), parse_float=lambda v: round(float(v), 4)),
+                        separators=(",", ":")) for point in points)
     text = "[\n" + ",\n".join(lines) + "\n]\n"
     atomically(path(), lambda to: to.write_text(text))
 
@@ -74,7 +81,9 @@ def make(name, steps=STEPS):
 
 def train(name, seed=0, steps=None, **options):
     """A trained rung. Where "aligned", D_z plays four times for one step of the encoders."""
-    steps = steps or (SHORT if name in ABLATION else STEPS)
+    if steps is None:
+        long = recipes.RECIPES["avatars_remedies"][0]
+        steps = SHORT if name in ABLATION else long if name in CONVERGED else STEPS
     seed_everything(seed)
     method = make(name, steps)
     if name.startswith("aligned"):

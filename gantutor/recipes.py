@@ -16,7 +16,7 @@ from torch import nn
 import gantutor
 from gantutor import data, edits, evaluate, faces
 from gantutor.autoencoders import CodeDiscriminator, coders, encoder_stages, halvings
-from gantutor.methods.common_space import CommonSpace
+from gantutor.methods.common_space import AnchoredSpace
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
@@ -86,12 +86,12 @@ def make_faces(kind, size):
 
 # Every remedy at once, on codes without noise.
 REMEDIES = {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc": 5.0,
-            "lambda_sem": 1.0}
+            "lambda_sem": 1.0, "lambda_near": 0.1}
 
 
 def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told=False,
                       lambda_kl=0.1, **weights):
-    """`CommonSpace` with the CPU's networks. shared: how many stages, None for all.
+    """`AnchoredSpace` with the CPU's networks. shared: how many stages, None for all.
 
     steps: how often the encoders will play, for the ramps.
     """
@@ -99,7 +99,7 @@ def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told
                       width, told)
     layers = halvings(size) + 1  # D's scores are 2 x 2
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
-    return CommonSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels), steps=steps,
+    return AnchoredSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels), steps=steps,
                        lambda_kl=lambda_kl, **weights)
 
 

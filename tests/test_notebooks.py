@@ -116,7 +116,7 @@ def test_the_teaching_notebooks_show_their_method(start):
 
 @pytest.fixture
 def two_steps_on_the_cpu(monkeypatch):
-    """The calls of a gpu cell, at two steps of one image each on the CPU; returns what it fits."""
+    """The calls of a gpu cell, at two steps of two images each on the CPU; returns what it fits."""
     trained, usual, folders = [], training.fit, data.folders
 
     def fit(method, batches, steps, **settings):
@@ -126,13 +126,13 @@ def two_steps_on_the_cpu(monkeypatch):
         return history
 
     monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 1}))
+    monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 2}))
     usual_batches = faces.Labelled.__init__
     monkeypatch.setattr(faces.Labelled, "__init__",
                         lambda self, sets, batch_size, **k: usual_batches(self, sets, 2, **k))
     usual_digits, usual_classifier = digits.digits, digits.train_digit_classifier
     monkeypatch.setattr(digits, "digits",
-                        lambda *a, **k: usual_digits(*a, **k | {"batch_size": 1}))
+                        lambda *a, **k: usual_digits(*a, **k | {"batch_size": 2}))
     monkeypatch.setattr(digits, "train_digit_classifier", lambda images, labels, steps=0, *a, **k:
                         usual_classifier(images, labels, 2, *a, **k))
     monkeypatch.setenv("GANTUTOR_PROFILE", "gpu")

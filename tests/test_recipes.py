@@ -269,9 +269,9 @@ def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does
     seeds = recipes.shipped_panels("avatars_remedies")
     cyclegans = [found["hidden-pair L1"] for found in recipes.shipped_panels("avatars_cyclegan")]
     assert len(seeds) >= 3
-    assert sum(found["content kept"] for found in seeds) / len(seeds) >= 0.86
-    assert sum(found["hidden-pair L1"] for found in seeds) / len(seeds) <= 0.5 * min(cyclegans)
-    for found in seeds:  # in the first, two hair colours are exchanged
+    for found in seeds:  # test_ladder.py: five of them
+        assert found["content kept"] >= 0.86
+        assert found["hidden-pair L1"] <= 0.5 * min(cyclegans)
         assert found["translated right"] >= 0.80 and found["domain reached"] >= 0.9
         assert found["hidden-pair L1"] <= 0.40 * nothing["avatars"]["hidden-pair L1"]
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from gantutor.losses import (
     bce_discriminator_loss,
+    coarse_deviation_loss,
     code_consistency_loss,
     cycle_consistency_loss,
     gradient_penalty,
@@ -270,3 +271,27 @@ class CommonSpace(AlignedSpace):
             parts |= detached(**{name: critic, f"gp_{name}": penalty})
         self.fakes = None
         return total, parts
+
+
+class AnchoredSpace(CommonSpace):
+    """`CommonSpace` and a weak early term that settles which colour is which.
+
+    lambda_near  G_y(E_x(x)) differs from its batch as x does; so for y   `coarse_deviation_loss`
+
+    Colours that are equally frequent may change places, and no other term notices. This one fades
+    out as those of `CommonSpace` come in, and is only watched from then on: what it settled stays.
+    """
+
+    def __init__(self, *coders, lambda_near=0.0, **weights):
+        super().__init__(*coders, **weights)
+        self.lambda_near = lambda_near
+
+    def generator_loss(self, batch):
+        early = 1 - late_ramp(self.progress()) if self.steps else 1.0
+        total, parts = super().generator_loss(batch)
+        if not self.lambda_near:
+            return total, parts
+        fake_x, fake_y = self.fakes or (self.G_x(self.z_y), self.G_y(self.z_x))
+        near = (coarse_deviation_loss(batch["x"], fake_y)
+                + coarse_deviation_loss(batch["y"], fake_x))
+        return total + early * self.lambda_near * near, parts | detached(near=near)
