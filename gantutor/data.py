@@ -120,6 +120,16 @@ class Unpaired(Epochs):
         return {"x": self._draw("x"), "y": self._draw("y")}
 
 
+def shuffled_colours(images, share):
+    """A random `share` of the images with red, green and blue in another order, drawn for each.
+
+    images: (N, 3, H, W); returns the same shape. One order in six is the old one.
+    """
+    orders = torch.rand(len(images), 3).argsort(1)
+    orders[torch.rand(len(images)) >= share] = torch.arange(3)
+    return images[torch.arange(len(images))[:, None], orders]
+
+
 # ------------------------------------------------------------------ avatars
 
 

@@ -2,8 +2,8 @@
 
     python -m gantutor.ladder                # what is missing in data/sweeps/common_space.json
 
-A rung is a short training run (1 to 2 minutes on one core, what a notebook does live; 10 minutes
-where it is CONVERGED), judged by the panel and by fresh probes on its codes; only these numbers are
+A rung is a short training run (1 to 2 minutes on one core, what a notebook does live), or one of
+the SHIPPED recipes, judged by the panel and by fresh probes on its codes; only these numbers are
 kept. A run that is stopped goes on with the next missing point; `python -m gantutor.ladder NAME
 ...` makes some rungs only.
 """
@@ -12,39 +12,51 @@ import argparse
 import json
 from itertools import chain, combinations
 
-from gantutor import data, evaluate, probes, recipes
+from gantutor import data, evaluate, metrics, probes, recipes
 from gantutor.methods.common_space import ReversedSpace
 from gantutor.training import atomically, fit, seed_everything
 
-STEPS = 1000  # how often the encoders play
-SHORT = 700  # so in the ablation, whose terms cost more a step
-D_Z_STEPS = 4  # how often D_z plays for one step of the encoders, in "aligned"
-# name: (stages shared, weights, seeds). Notebooks 05 and 06: a flag tells the encoders the domain.
+# How often the encoders play: in notebooks 05, 06 and 07, and in 07's table of every subset.
+STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
+# How often D_z plays for one step of the encoders, and its learning rate.
+D_Z_STEPS, D_Z_RATE = 4, 3e-3
+# name: (stages shared, weights, seeds). Notebook 05: a flag tells the encoders the domain.
 TOLD = {"told": True}
-RUNGS = {
+SHARING = {
     "unlinked": (0, TOLD, 5),
     "1 shared": (1, TOLD, 3),
     "2 shared": (2, TOLD, 3),
     "3 shared": (3, TOLD, 3),
     "4 shared": (4, TOLD, 5),
-    "aligned": (4, TOLD | {"lambda_dom": 2.0}, 5),
-    "reversed": (4, TOLD | {"lambda_dom": 2.0}, 3),
-    "aligned, not told": (4, {"lambda_dom": 2.0}, 3),
     # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks.
     "UNIT": (2, {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}, 3),
 }
-# Notebook 07: encoders that are not told, and every subset of three remedies on top of sharing.
+# Notebook 06: encoders that are not told, and codes under stronger noise.
+NOISY = {"lambda_kl": 1.0}
+ALIGNMENT = {
+    "sharing, noisy": (4, NOISY, 3),
+    "aligned": (4, NOISY | {"lambda_dom": 2.0}, 5),
+    "aligned, told": (4, NOISY | TOLD | {"lambda_dom": 2.0}, 3),
+    "reversed": (4, NOISY | {"lambda_dom": 2.0}, 3),
+}
+# Notebook 07: codes without noise, and every subset of three remedies on top of sharing.
 TERMS = {"D_z": "lambda_dom", "cycle": "lambda_cyc", "semantic": "lambda_sem"}
 ABLATION = {}
 for chosen in chain.from_iterable(combinations(TERMS, count) for count in range(4)):
     weights = {TERMS[term]: recipes.REMEDIES[TERMS[term]] for term in chosen}
     ABLATION[" + ".join(["sharing", *chosen])] = (4, {"lambda_kl": 0.0} | weights, 3)
-UNHELPED = recipes.REMEDIES | {"lambda_near": 0.0}
-ABLATION["all, and D_x, D_y"] = (4, UNHELPED, 3)
-# As long as the shipped run: do colours change places, with the term against it and without?
-CONVERGED = {"all remedies": (4, recipes.REMEDIES, 5), "all but lambda_near": (4, UNHELPED, 5),
-             "lambda_near 0.3": (4, recipes.REMEDIES | {"lambda_near": 0.3}, 3)}
-RUNGS |= ABLATION | CONVERGED
+UNSHUFFLED = recipes.REMEDIES | {"shuffle": 0.0}
+ABLATION["all, and D_x, D_y"] = (4, UNSHUFFLED, 3)
+# All remedies as notebook 07 trains them live, and the same without the shuffling of colours.
+LIVE = {"all remedies, live": (4, recipes.REMEDIES, 5),
+        "all but shuffling, live": (4, UNSHUFFLED, 5)}
+RUNGS = SHARING | ALIGNMENT | ABLATION | LIVE
+LENGTHS = [(SHARING, STEPS), (ALIGNMENT, ALIGNED_STEPS), (ABLATION, SHORT), (LIVE, LIVE_STEPS)]
+# The shipped runs themselves, and more seeds of them than ship: name -> (recipe, seeds).
+SHIPPED = {"all remedies": ("avatars_remedies", 5),
+           "all remedies, 64 px": ("avatars64_remedies", 3),
+           "supervised ceiling, 64 px": ("avatars64_supervised", 3)}
+SEEDS = {name: rung[-1] for name, rung in (RUNGS | SHIPPED).items()}
 
 
 def path():
@@ -69,7 +81,7 @@ def rung(name):
     return sorted((p for p in load() if p["rung"] == name), key=lambda p: p["seed"])
 
 
-def make(name, steps=STEPS):
+def make(name, steps):
     """The untrained method of a rung."""
     shared, weights, _ = RUNGS[name]
     method = recipes.make_common_space(shared, steps, **weights)
@@ -81,21 +93,34 @@ def make(name, steps=STEPS):
 
 def train(name, seed=0, steps=None, **options):
     """A trained rung. Where "aligned", D_z plays four times for one step of the encoders."""
+    if name in SHIPPED:
+        recipe = SHIPPED[name][0]
+        if seed in recipes.seeds(recipe):
+            return recipes.load(recipe, seed)
+        return recipes.trained(recipe, seed, steps, **options)[0]
     if steps is None:
-        long = recipes.RECIPES["avatars_remedies"][0]
-        steps = SHORT if name in ABLATION else long if name in CONVERGED else STEPS
+        steps = next(length for rungs, length in LENGTHS if name in rungs)
     seed_everything(seed)
     method = make(name, steps)
     if name.startswith("aligned"):
-        options |= {"n_critic": D_Z_STEPS, "lr_d": 3e-3}
-    fit(method, data.avatars(32, 16, seed), steps * options.get("n_critic", 1), **options)
+        options |= {"n_critic": D_Z_STEPS, "lr_d": D_Z_RATE}
+    fit(method, data.avatars(32, 16, seed), steps * options.get("n_critic", 1), amp=True, **options)
     return method.eval().requires_grad_(False)
 
 
-def measure(method):
-    """The panel, and what fresh probes read off the codes (as decoders see them: with noise)."""
+def measure(method, size=32):
+    """The panel; at 32 px what fresh probes read off the codes (as decoders see them: with noise).
+
+    At 64 px, where nothing is probed, how sharp the translations are besides.
+    """
+    panel = evaluate.panel(method.translate, "avatars", size, getattr(method, "back", None))
+    if size != 32:
+        x, y, _ = evaluate.held_out_pairs("avatars", size)
+        fake = evaluate.in_batches(method.translate, x)
+        sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
+        return {"panel": panel, "sharpness": sharp}
     found = probes.codes(method)
-    return {"panel": evaluate.panel(method.translate, "avatars", 32, method.back),
+    return {"panel": panel,
             "domain read": probes.domain_read(found, noise=1.0),
             "domain read off the means": probes.domain_read(found),
             "attributes read": probes.attributes_read(found, "x", "x"),
@@ -106,14 +131,15 @@ def measure(method):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m gantutor.ladder")
-    parser.add_argument("rungs", nargs="*", choices=[[], *RUNGS])
-    wanted = parser.parse_args(arguments).rungs or list(RUNGS)
-    for seed in range(max(RUNGS[name][2] for name in wanted)):
+    parser.add_argument("rungs", nargs="*", choices=[[], *SEEDS])
+    wanted = parser.parse_args(arguments).rungs or list(SEEDS)
+    for seed in range(max(SEEDS[name] for name in wanted)):
         for name in wanted:
             known = {(p["rung"], p["seed"]) for p in load()}
-            if seed >= RUNGS[name][2] or (name, seed) in known:
+            if seed >= SEEDS[name] or (name, seed) in known:
                 continue
-            point = {"rung": name, "seed": seed} | measure(train(name, seed))
+            point = {"rung": name, "seed": seed} | measure(train(name, seed),
+                                                           64 if "64 px" in name else 32)
             save([*load(), point])
             print(name, seed, f"{point['panel']['content kept']:.3f}", flush=True)
 

@@ -163,23 +163,6 @@ def code_consistency_loss(z, z_again):
     return F.l1_loss(z_again, z.detach())
 
 
-def coarse_deviation_loss(x, translated, places=4):
-    """1 - cosine(dev(x), dev(translated)), dev(a) = a on a coarse grid minus the batch's mean.
-
-    What sets x apart from its batch, in colour and roughly where, is to set its translation apart
-    too; the styles' own colours fall out with the mean. The idea of staying near x in simple
-    features is SimGAN's self-regularisation (Shrivastava et al., CVPR 2017, section 2.1); centring
-    them is ours. The grid has `places` x `places` cells. 0 where both deviate alike, 2 where they
-    deviate in opposite directions. Two batches of one shape, of 2 images or more; ValueError else.
-    """
-    require_same_shape("x", x, "translated", translated)
-    if len(x) < 2:
-        raise ValueError(f"a batch of {len(x)}: expected 2 images or more, to deviate from a mean")
-    dev_x, dev_t = (F.adaptive_avg_pool2d(a - a.mean(0), places).flatten(1)
-                    for a in (x, translated))
-    return 1 - F.cosine_similarity(dev_x, dev_t).mean()
-
-
 class _Reversal(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z):

@@ -329,3 +329,17 @@ def test_missing_packs_are_named(tmp_path, monkeypatch):
 def test_avatars_are_drawn_at_two_sizes():
     with pytest.raises(ValueError, match="size=48.*32 and at 64"):
         data.avatars(48)
+
+
+def test_shuffled_colours_only_change_places():
+    images = torch.rand(300, 3, 2, 5, generator=torch.Generator().manual_seed(0))
+    before = images.clone()
+    shuffled = data.shuffled_colours(images, 0.5)
+    assert torch.equal(images, before)
+    torch.testing.assert_close(shuffled.sort(1).values, images.sort(1).values)
+    moved = (shuffled != images).flatten(1).any(1).float().mean()
+    assert moved == pytest.approx(0.5 * 5 / 6, abs=0.1)
+    assert torch.equal(data.shuffled_colours(images, 0.0), images)
+    orders = {tuple(a.mean((1, 2)).argsort().argsort().tolist()) for a in
+              data.shuffled_colours(images[:1].expand(200, -1, -1, -1), 1.0)}
+    assert len(orders) == 6

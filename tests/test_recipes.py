@@ -13,7 +13,7 @@ from gantutor.training import read_metadata
 
 FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
 SHIPPED = [(stem.rpartition("_")[0], int(stem.rpartition("_")[2])) for stem in FILES]
-JUDGED = [pack for pack in recipes.SIZES if f"{pack}_supervised" in recipes.RECIPES]
+JUDGED = [pack for pack in recipes.SIZES if pack in evaluate.PACKS]  # have CycleGAN and ceiling
 every_checkpoint = pytest.mark.parametrize("name, seed", SHIPPED, ids=FILES)
 
 
@@ -276,11 +276,13 @@ def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does
         assert found["hidden-pair L1"] <= 0.40 * nothing["avatars"]["hidden-pair L1"]
 
 
-def test_at_64_px_the_translations_are_as_sharp_as_voxel_art():
+def test_at_64_px_the_translations_are_right_and_as_sharp_as_voxel_art():
     x, y, _ = evaluate.held_out_pairs("avatars", 64)
-    fake = evaluate.in_batches(recipes.load("avatars64_remedies").translate, x)
-    sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
-    assert 0.75 < sharp < 1.25
-    found = recipes.shipped_panel("avatars64_remedies")  # hair and shirts are permuted, no more
-    assert found["translated right"] >= 0.75 and found["domain reached"] >= 0.9
-    assert found["hidden-pair L1"] <= 0.40 * metrics.l1(x, y)
+    for seed in recipes.seeds("avatars64_remedies"):  # test_ladder.py: three of them
+        fake = evaluate.in_batches(recipes.load("avatars64_remedies", seed).translate, x)
+        sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
+        assert 0.75 < sharp < 1.25
+        found = recipes.shipped_panel("avatars64_remedies", seed)
+        assert found["content kept"] >= 0.86 and found["translated right"] >= 0.80
+        assert found["domain reached"] >= 0.9
+        assert found["hidden-pair L1"] <= 0.40 * metrics.l1(x, y)

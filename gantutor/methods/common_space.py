@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
+from gantutor.data import shuffled_colours
 from gantutor.losses import (
     bce_discriminator_loss,
-    coarse_deviation_loss,
     code_consistency_loss,
     cycle_consistency_loss,
     gradient_penalty,
@@ -28,7 +28,7 @@ def domain_ramp(p):
     return 2 / (1 + math.exp(-10 * p)) - 1
 
 
-def late_ramp(p, start=0.35, end=0.55):
+def late_ramp(p, start=0.5, end=0.65):
     """0 until p = start, 1 from p = end on, linear between them."""
     return min(1.0, max(0.0, (p - start) / (end - start)))
 
@@ -219,7 +219,7 @@ class CommonSpace(AlignedSpace):
     lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; so for y            Anoosheh et al., "ComboGAN", 2018
     lambda_sem  E_y(G_y(E_x(x))) = E_x(x); so for y            Royer et al., "XGAN", 2020
 
-    They come in after a third of the run (`late_ramp`), when the codes agree roughly: a cycle that
+    They come in after half of the run (`late_ramp`), when the codes agree roughly: a cycle that
     closes early holds on to whatever permutation it finds. With lambda_dom=0 D_z only watches.
     """
 
@@ -273,25 +273,29 @@ class CommonSpace(AlignedSpace):
         return total, parts
 
 
-class AnchoredSpace(CommonSpace):
-    """`CommonSpace` and a weak early term that settles which colour is which.
+class ShuffledSpace(CommonSpace):
+    """`CommonSpace`, for which red, green and blue change places in some images at first.
 
-    lambda_near  G_y(E_x(x)) differs from its batch as x does; so for y   `coarse_deviation_loss`
-
-    Colours that are equally frequent may change places, and no other term notices. This one fades
-    out as those of `CommonSpace` come in, and is only watched from then on: what it settled stays.
+    shuffle: the share of the images whose channels come in another order, in the first quarter of
+    the run; it fades out before the terms of `CommonSpace` come in. Colours that are equally
+    frequent may trade places, and no term notices. Now the trade has to hold in all six orders at
+    once, and in one of them the two colours lie among others: what is left are maps that turn
+    similar colours into similar ones. Why such simple maps keep the meaning: Galanti, Wolf,
+    Benaim, ICLR 2018.
     """
 
-    def __init__(self, *coders, lambda_near=0.0, **weights):
+    def __init__(self, *coders, shuffle=0.0, **weights):
         super().__init__(*coders, **weights)
-        self.lambda_near = lambda_near
+        self.shuffle = shuffle
+
+    def shuffled(self, batch):
+        """The batch as this step shows it: every image draws its own order, X and Y alike."""
+        fading = late_ramp(self.progress(), 0.25, 0.5) if self.steps else 0.0
+        share = self.shuffle * (1 - fading)
+        return {k: shuffled_colours(v, share) for k, v in batch.items()} if share else batch
 
     def generator_loss(self, batch):
-        early = 1 - late_ramp(self.progress()) if self.steps else 1.0
-        total, parts = super().generator_loss(batch)
-        if not self.lambda_near:
-            return total, parts
-        fake_x, fake_y = self.fakes or (self.G_x(self.z_y), self.G_y(self.z_x))
-        near = (coarse_deviation_loss(batch["x"], fake_y)
-                + coarse_deviation_loss(batch["y"], fake_x))
-        return total + early * self.lambda_near * near, parts | detached(near=near)
+        return super().generator_loss(self.shuffled(batch))
+
+    def discriminator_loss(self, batch):
+        return super().discriminator_loss(self.shuffled(batch))
