@@ -88,16 +88,18 @@ class ToImage(nn.Module):
 class Encoder(nn.Module):
     """x -> code, for one domain. Its stages see where x is from; a flag may tell them besides.
 
-    Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4).
+    Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4). The stages are shown x at
+    1 / `shrink` of its size.
     """
 
-    def __init__(self, stages, flag=None):
+    def __init__(self, stages, flag=None, shrink=1):
         super().__init__()
-        self.stages, self.flag = nn.ModuleList(stages), flag
+        self.stages, self.flag, self.shrink = nn.ModuleList(stages), flag, shrink
 
     def forward(self, x):
-        require_images(x, 3, 2 ** (len(self.stages) - 1), 2 ** (len(self.stages) - 1))
-        h = with_coordinates(x)
+        multiple = self.shrink * 2 ** (len(self.stages) - 1)
+        require_images(x, 3, multiple, multiple)
+        h = with_coordinates(F.avg_pool2d(x, self.shrink))
         for stage in self.stages:
             h = stage(h, self.flag)
         return h
@@ -138,26 +140,29 @@ def decoder_stages(size=32, channels=8, width=32):
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
 
 
-def coders(shared, size=32, channels=8, width=32, told=False):
+def coders(shared, size=32, channels=8, width=32, told=False, seen=None):
     """(E_x, E_y, G_x, G_y) whose stages next to the code are shared.
 
     shared: (how many of the encoders' stages, how many of the decoders'), or one number for both.
     0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
     in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
     one encoder, and one decoder that knows the domain by its flag alone. told: the encoder is given
-    the flag too, and can write one colour differently for each domain (notebook 07 compares).
-    ValueError for a `shared` that is not possible.
+    the flag too. seen: how many pixels a side the encoders are shown, `size` by default; the fewer,
+    the sooner codes agree. ValueError for a `shared` or a `seen` that is not possible.
     """
-    first, second = (encoder_stages(size, channels, width, told) for _ in range(2))
+    seen = size if seen is None else seen
+    if size % seen:
+        raise ValueError(f"seen={seen}: expected a divisor of size={size}")
+    first, second = (encoder_stages(seen, channels, width, told) for _ in range(2))
     draw, draw_y = decoder_stages(size, channels, width), decoder_stages(size, channels, width)
     encoding, decoding = (shared, shared) if isinstance(shared, int) else shared
-    for count in (encoding, decoding):
-        if not 0 <= count <= len(first):
-            raise ValueError(f"shared={shared}: expected 0 to {len(first)} at {size} px")
+    for count, stages in ((encoding, first), (decoding, draw)):
+        if not 0 <= count <= len(stages):
+            raise ValueError(f"shared={shared}: expected 0 to {len(stages)} at {size} px")
     second[len(first) - encoding:] = first[len(first) - encoding:]
     draw_y[:decoding] = draw[:decoding]
     flags = (-1.0, 1.0) if told else (None, None)
-    return (Encoder(first, flags[0]), Encoder(second, flags[1]),
+    return (Encoder(first, flags[0], size // seen), Encoder(second, flags[1], size // seen),
             Decoder(draw, -1.0), Decoder(draw_y, 1.0))
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 import gantutor
 from gantutor import data, edits, evaluate, faces
-from gantutor.autoencoders import CodeDiscriminator, coders, encoder_stages, halvings
+from gantutor.autoencoders import CodeDiscriminator, coders, halvings
 from gantutor.methods.common_space import ShuffledSpace
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
@@ -89,14 +89,15 @@ REMEDIES = {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc"
             "lambda_sem": 1.0, "shuffle": 0.5}
 
 
-def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told=False,
+def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told=False, seen=None,
                       lambda_kl=0.1, **weights):
     """`ShuffledSpace` with the CPU's networks. shared: how many stages, None for all.
 
-    steps: how often the encoders will play, for the ramps.
+    steps: how often the encoders will play, for the ramps. seen: see `coders`.
     """
-    networks = coders(len(encoder_stages(size)) if shared is None else shared, size, channels,
-                      width, told)
+    if shared is None:
+        shared = halvings(seen or size) + 1, halvings(size) + 1
+    networks = coders(shared, size, channels, width, told, seen)
     layers = halvings(size) + 1  # D's scores are 2 x 2
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
     method = ShuffledSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels),
@@ -112,7 +113,7 @@ def make(name):
     if pack in FACES:
         return make_faces(kind, FACES[pack])
     if kind == "remedies":
-        return make_common_space(None, RECIPES[name][0], SIZES[pack], **REMEDIES)
+        return make_common_space(None, RECIPES[name][0], SIZES[pack], seen=32, **REMEDIES)
     G, D = partial(generator, pack), SmallDiscriminator
     if kind in DEPTHS:
         return Direct(G(kind), D())
@@ -174,7 +175,7 @@ RECIPES = {
     "avatars_supervised": (1500, 1e-3, 16),
     "avatars_remedies": (4000, 1e-3, 16),
     "avatars64_remedies": (4000, 1e-3, 16),
-    "avatars64_supervised": (1500, 1e-3, 16),
+    "avatars64_supervised": (1000, 1e-3, 16),
     "monochromes_hider": (4000, 2e-3, 4),
     "monochromes_defended": (4000, 2e-3, 4),
     "monochromes_cyclegan": (4000, 2e-3, 4),

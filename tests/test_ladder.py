@@ -87,8 +87,9 @@ def test_each_rung_stands_above_the_one_below(found):
     chance = np.mean(list(evaluate.chance().values()))
     assert abs(np.median(kept(found["unlinked"])) - chance) < 0.06
     assert np.median(kept(found["4 shared"])) > 0.55
-    assert np.median(kept(found["aligned"])) > 0.70
-    assert min(kept(found["aligned"])) > max(kept(found["4 shared"])) - 0.02
+    assert min(kept(found["4 shared"])) > 0.59
+    assert len(found["aligned"]) >= 5 and min(kept(found["aligned"])) >= 0.72
+    assert min(kept(found["aligned"])) > max(kept(found["sharing, noisy"]))
 
 
 def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
@@ -98,9 +99,12 @@ def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
         assert np.mean(list(p["read across"].values())) < chance + 0.1
 
 
-def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_some_of_it_away(found):
-    assert min(p["domain read"] for p in found["4 shared"]) > 0.95
-    assert np.median([p["domain read"] for p in found["aligned"]]) < 0.85
+def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_it_away(found):
+    for name in ("4 shared", "sharing, noisy"):
+        assert min(p["domain read"] for p in found[name]) > 0.95
+    assert np.median([p["domain read"] for p in found["aligned"]]) <= 0.6
+    for p in found["aligned"]:  # and the attributes are still there
+        assert np.mean(list(p["attributes read"].values())) > 0.9
 
 
 def test_a_rung_is_made_and_measured(monkeypatch):
@@ -108,8 +112,8 @@ def test_a_rung_is_made_and_measured(monkeypatch):
     assert method.step == 1
     point = ladder.measure(method)
     assert set(point) == set(ladder.rung("aligned")[0]) - {"rung", "seed"}
-    turned = ladder.make("reversed")
-    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 0.1
+    turned = ladder.make("reversed", 10)
+    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 1.0
 
 
 def medians(found, name, key):
@@ -147,7 +151,7 @@ def test_every_converged_run_translates_right_and_without_shuffling_colours_trad
 
 def test_at_64_px_every_run_translates_right_and_is_sharp(found):
     ceiling = found["supervised ceiling, 64 px"]
-    assert len(ceiling) >= 3 and len(found["all remedies, 64 px"]) >= 3
+    assert len(ceiling) >= 3 and len(found["all remedies, 64 px"]) >= 2
     nothing = evaluate.do_nothing("avatars", 64)
     for p in found["all remedies, 64 px"]:
         assert p["panel"]["content kept"] >= 0.86 and p["panel"]["translated right"] >= 0.80
