@@ -3,9 +3,9 @@
     python -m gantutor.ladder                # what is missing in data/sweeps/common_space.json
 
 A rung is a short training run (1 to 2 minutes on one core, what a notebook does live), or one of
-the SHIPPED recipes, judged by the panel and by fresh probes on its codes; only these numbers are
-kept. A run that is stopped goes on with the next missing point; `python -m gantutor.ladder NAME
-...` makes some rungs only.
+the SHIPPED recipes, judged by the panel and, in 05 and 06, by fresh probes on its codes; only these
+numbers are kept. A run that is stopped goes on with the next missing point;
+`python -m gantutor.ladder NAME ...` makes some rungs only.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from gantutor.training import atomically, fit, seed_everything
 
 # How often the encoders play: in notebooks 05, 06 and 07, and in 07's table of every subset.
 STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
-# How often D_z plays for one step of the encoders, and its learning rate.
-D_Z_STEPS, D_Z_RATE = 4, 3e-3
+# How D_z plays: twice for one step of the encoders, at a rate that does not decay; or stronger.
+D_Z_PLAYS = {"n_critic": 2, "decay_d": False}
+STRONG_D_Z = {"n_critic": 4, "lr_d": 3e-3}
 # name: (stages shared, weights, seeds). Notebook 05: a flag tells the encoders the domain.
 TOLD = {"told": True}
 SHARING = {
@@ -32,10 +33,11 @@ SHARING = {
     "UNIT": (2, {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}, 3),
 }
 # Notebook 06: encoders that are not told, and codes under stronger noise.
-NOISY = {"lambda_kl": 1.0}
+NOISY = {"lambda_kl": 0.5}
 ALIGNMENT = {
     "sharing, noisy": (4, NOISY, 3),
     "aligned": (4, NOISY | {"lambda_dom": 2.0}, 5),
+    "aligned, strong D_z": (4, {"lambda_kl": 1.0, "lambda_dom": 2.0}, 5),
     "reversed": (4, NOISY | {"lambda_dom": 2.0}, 3),
 }
 # Notebook 07: codes without noise, and every subset of three remedies on top of sharing.
@@ -53,7 +55,7 @@ RUNGS = SHARING | ALIGNMENT | ABLATION | LIVE
 LENGTHS = [(SHARING, STEPS), (ALIGNMENT, ALIGNED_STEPS), (ABLATION, SHORT), (LIVE, LIVE_STEPS)]
 # The shipped runs themselves, and more seeds of them than ship: name -> (recipe, seeds).
 SHIPPED = {"all remedies": ("avatars_remedies", 5),
-           "all remedies, 64 px": ("avatars64_remedies", 2),
+           "all remedies, 64 px": ("avatars64_remedies", 1),
            "supervised ceiling, 64 px": ("avatars64_supervised", 3)}
 SEEDS = {name: rung[-1] for name, rung in (RUNGS | SHIPPED).items()}
 
@@ -91,7 +93,7 @@ def make(name, steps):
 
 
 def train(name, seed=0, steps=None, **options):
-    """A trained rung. Where "aligned", D_z plays four times for one step of the encoders."""
+    """A trained rung. Where "aligned", D_z plays more (`D_Z_PLAYS`)."""
     if name in SHIPPED:
         recipe = SHIPPED[name][0]
         if seed in recipes.seeds(recipe):
@@ -102,30 +104,34 @@ def train(name, seed=0, steps=None, **options):
     seed_everything(seed)
     method = make(name, steps)
     if name.startswith("aligned"):
-        options |= {"n_critic": D_Z_STEPS, "lr_d": D_Z_RATE}
+        options |= D_Z_PLAYS if name == "aligned" else STRONG_D_Z
     fit(method, data.avatars(32, 16, seed), steps * options.get("n_critic", 1), amp=True, **options)
     return method.eval().requires_grad_(False)
 
 
-def measure(method, size=32):
-    """The panel; at 32 px what fresh probes read off the codes (as decoders see them: with noise).
+def measure(name, method):
+    """The panel, and besides what the notebooks ask of a rung.
 
-    At 64 px, where nothing is probed, how sharp the translations are besides.
+    05 and 06: what fresh probes read off the codes (as decoders see them: with noise), and which
+    value is drawn as which. 64 px: how sharp the translations are.
     """
-    panel = evaluate.panel(method.translate, "avatars", size, getattr(method, "back", None))
-    if size != 32:
+    size = 64 if "64 px" in name else 32
+    point = {"panel": evaluate.panel(method.translate, "avatars", size,
+                                     getattr(method, "back", None))}
+    if size == 64:
         x, y, _ = evaluate.held_out_pairs("avatars", size)
         fake = evaluate.in_batches(method.translate, x)
         sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
-        return {"panel": panel, "sharpness": sharp}
-    found = probes.codes(method)
-    return {"panel": panel,
-            "domain read": probes.domain_read(found, noise=1.0),
-            "domain read off the means": probes.domain_read(found),
-            "attributes read": probes.attributes_read(found, "x", "x"),
-            "read across": probes.attributes_read(found, "x", "y"),
-            "confusion": {name: evaluate.confusion(method.translate, name).tolist()
-                          for name in data.ATTRIBUTES}}
+        point["sharpness"] = sharp
+    if name in SHARING | ALIGNMENT:
+        found = probes.codes(method)
+        point |= {"domain read": probes.domain_read(found, noise=1.0),
+                  "domain read off the means": probes.domain_read(found),
+                  "attributes read": probes.attributes_read(found, "x", "x"),
+                  "read across": probes.attributes_read(found, "x", "y"),
+                  "confusion": {attribute: evaluate.confusion(method.translate, attribute).tolist()
+                                for attribute in data.ATTRIBUTES}}
+    return point
 
 
 def main(arguments=None):
@@ -137,8 +143,7 @@ def main(arguments=None):
             known = {(p["rung"], p["seed"]) for p in load()}
             if seed >= SEEDS[name] or (name, seed) in known:
                 continue
-            point = {"rung": name, "seed": seed} | measure(train(name, seed),
-                                                           64 if "64 px" in name else 32)
+            point = {"rung": name, "seed": seed} | measure(name, train(name, seed))
             save([*load(), point])
             print(name, seed, f"{point['panel']['content kept']:.3f}", flush=True)
 

@@ -218,8 +218,10 @@ def _to_cpu(value):
 def _play(run, player, batch, factor):
     """One optimiser step of one player; returns the named parts of its loss."""
     optimiser, parameters = run.optimisers[player], run.parameters[player]
+    rate, decays = (("lr", True) if player == "generator" else
+                    ("lr_d", run.settings["decay_d"]))
     for group in optimiser.param_groups:
-        group["lr"] = run.settings["lr" if player == "generator" else "lr_d"] * factor
+        group["lr"] = run.settings[rate] * (factor if decays else 1.0)
     loss_of = getattr(run.method, f"{player}_loss")
     with run.autocast():
         total, parts = loss_of(batch)
@@ -292,14 +294,15 @@ def _precision(device, amp):
     return lambda: torch.autocast(kind, dtype, enabled=amp), scaler
 
 
-def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5, n_critic=1,
-        device="cpu", amp=False, save_path=None, save_every=200, callback=None,
+def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5, decay_d=True,
+        n_critic=1, device="cpu", amp=False, save_path=None, save_every=200, callback=None,
         callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
     method: see `gantutor.methods`; data: has next_batch() -> dict of tensors, state_dict() and
     load_state_dict(). One Adam for all generators (lr), one for all discriminators (lr_d, by
-    default the same), both constant for `decay_from` of the run and then linear towards 0.
+    default the same), both constant for `decay_from` of the run and then linear towards 0; with
+    decay_d=False the discriminators' stays, so that they keep up to the end.
     n_critic: the generator plays in every n_critic-th step only, the first among them (the others
     are the discriminator's alone, which needs a method whose discriminator_loss translates anew).
     device, amp: where to run, and whether in mixed precision.
@@ -314,7 +317,8 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     ValueError for a foreign state file or one started with other settings.
     """
     settings = {"steps": steps, "lr": lr, "lr_d": lr if lr_d is None else lr_d,
-                "betas": list(betas), "decay_from": decay_from, "n_critic": n_critic, "amp": amp}
+                "betas": list(betas), "decay_from": decay_from, "decay_d": decay_d,
+                "n_critic": n_critic, "amp": amp}
     method.to(device).train()
     run = _Run(method, data, settings, device)
     if save_path is not None and Path(save_path).exists():

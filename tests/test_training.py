@@ -362,6 +362,10 @@ def test_the_learning_rates_reach_both_optimisers(tmp_path, monkeypatch):
     toy_fit(steps=4, lr=0.1, lr_d=0.2, decay_from=0.5)
     assert seen["generator"] == pytest.approx([0.1, 0.1, 0.1, 0.05])
     assert seen["discriminator"] == pytest.approx([0.2, 0.2, 0.2, 0.1])
+    seen["generator"], seen["discriminator"] = [], []
+    toy_fit(steps=4, lr=0.1, lr_d=0.2, decay_from=0.5, decay_d=False)
+    assert seen["generator"] == pytest.approx([0.1, 0.1, 0.1, 0.05])
+    assert seen["discriminator"] == pytest.approx([0.2] * 4)
 
 
 def test_mixed_precision_on_the_cpu(tmp_path):
@@ -436,7 +440,7 @@ def test_state_needs_no_pickled_code(tmp_path):
 
 @pytest.mark.parametrize("name, value", [
     ("steps", 50), ("lr", 0.5), ("lr_d", 0.5), ("betas", (0.9, 0.99)), ("decay_from", 0.7),
-    ("amp", True)])
+    ("decay_d", False), ("amp", True)])
 def test_other_settings_are_refused_by_name(tmp_path, name, value):
     path = tmp_path / "s.pt"
     if not path.exists():
