@@ -107,6 +107,14 @@ def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_it_away(found):
         assert np.mean(list(p["attributes read"].values())) > 0.9
 
 
+def test_a_strong_D_z_hides_the_domain_and_colours_trade_places(found):
+    for p in found["aligned, strong D_z"]:
+        assert p["domain read"] <= 0.6
+        assert p["panel"]["by attribute"]["hair"] < 0.7
+    exchanged = found["aligned, strong D_z"][0]["confusion"]["hair"]  # notebook 06 draws it
+    assert exchanged[4][5] == sum(exchanged[4]) and exchanged[5][4] == sum(exchanged[5])
+
+
 def test_a_rung_is_made_and_measured(monkeypatch):
     method = ladder.train("aligned", steps=1, progress=False)
     assert method.step == 1
