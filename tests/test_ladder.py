@@ -107,12 +107,12 @@ def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_it_away(found):
         assert np.mean(list(p["attributes read"].values())) > 0.9
 
 
-def test_a_strong_D_z_hides_the_domain_and_colours_trade_places(found):
-    for p in found["aligned, strong D_z"]:
-        assert p["domain read"] <= 0.6
-        assert p["panel"]["by attribute"]["hair"] < 0.7
-    exchanged = found["aligned, strong D_z"][0]["confusion"]["hair"]  # notebook 06 draws it
-    assert exchanged[4][5] == sum(exchanged[4]) and exchanged[5][4] == sum(exchanged[5])
+def test_equal_clouds_and_exchanged_hair_colours(found):
+    """Notebook 06's trap: the probe hardly reads the domain, and hair is consistently wrong."""
+    hair = [torch.tensor(p["confusion"]["hair"]) for p in found["aligned"]]
+    exchanged = [max(counts[a, b] * counts[b, a] for a in range(6) for b in range(a)) for counts
+                 in hair]  # two colours for each other, in both directions
+    assert max(exchanged) > 40**2
 
 
 def test_a_rung_is_made_and_measured(monkeypatch):
@@ -121,7 +121,7 @@ def test_a_rung_is_made_and_measured(monkeypatch):
     point = ladder.measure("aligned", method)
     assert set(point) == set(ladder.rung("aligned")[0]) - {"rung", "seed"}
     turned = ladder.make("reversed", 10)
-    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 1.0
+    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 0.5
 
 
 def medians(found, name, key):
@@ -143,12 +143,9 @@ def test_a_cycle_without_D_z_closes_better_and_translates_less(found):
     assert medians(found, "sharing + cycle + semantic", "domain reached") < 0.1
 
 
-def test_every_converged_run_translates_right_and_without_shuffling_colours_trade_places(found):
+def test_every_converged_run_translates_right(found):
     assert len(kept(found["all remedies"])) >= 5 and min(kept(found["all remedies"])) >= 0.86
-    hair = {name: [p["panel"]["by attribute"]["hair"] for p in found[name]]
-            for name in ("all remedies", "all but shuffling")}
-    assert min(hair["all remedies"]) >= 0.95
-    assert sum(share < 0.7 for share in hair["all but shuffling"]) >= 2  # see notebook 07
+    assert all(p["panel"]["by attribute"]["hair"] >= 0.95 for p in found["all remedies"])
     limit = 0.4 * evaluate.do_nothing("avatars", 32)["hidden-pair L1"]
     for p in found["all remedies"]:
         assert p["panel"]["translated right"] >= 0.80 and p["panel"]["domain reached"] >= 0.9
@@ -168,9 +165,12 @@ def test_at_64_px_every_run_translates_right_and_is_sharp(found):
         assert p["panel"]["hidden-pair L1"] > max(c["panel"]["hidden-pair L1"] for c in ceiling)
 
 
-def test_live_runs_reach_what_notebook_07_says(found):
-    live = found["all remedies, live"]
+def test_live_runs_are_alike_and_without_shuffling_one_of_them_mixes_hair_up(found):
+    live, without = (found[f"{name}, live"] for name in ("all remedies", "all but shuffling"))
     assert len(live) >= 5 and min(kept(live)) >= 0.76
+    hair = [[p["panel"]["by attribute"]["hair"] for p in points] for points in (live, without)]
+    assert min(hair[0]) > 0.85 and min(hair[1]) < 0.75 < np.median(hair[1])
+    assert min(kept(live)) > min(kept(without))
 
 
 def test_the_ladder_and_the_shipped_checkpoints_are_the_same_runs(found):
