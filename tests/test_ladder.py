@@ -154,15 +154,14 @@ def test_every_converged_run_translates_right(found):
             assert p["panel"]["by attribute"][name] >= 0.9, name
 
 
-def test_at_64_px_every_run_translates_right_and_is_sharp(found):
-    ceiling = found["supervised ceiling, 64 px"]
-    assert len(ceiling) >= 3
+def test_at_64_px_the_run_translates_right_and_is_sharp(found):
     nothing = evaluate.do_nothing("avatars", 64)
     for p in found["all remedies, 64 px"]:
         assert p["panel"]["content kept"] >= 0.86 and p["panel"]["translated right"] >= 0.80
         assert p["panel"]["domain reached"] >= 0.9 and 0.75 < p["sharpness"] < 1.25
         assert p["panel"]["hidden-pair L1"] <= 0.4 * nothing["hidden-pair L1"]
-        assert p["panel"]["hidden-pair L1"] > max(c["panel"]["hidden-pair L1"] for c in ceiling)
+    for p in found["supervised, 64 px"]:  # L1, a quarter of the steps
+        assert p["panel"]["content kept"] >= 0.86 and p["sharpness"] < 0.5
 
 
 def test_live_runs_are_alike_and_without_shuffling_one_of_them_mixes_hair_up(found):
