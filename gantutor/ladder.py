@@ -28,6 +28,8 @@ SHARING = {
     "2 shared": (2, TOLD, 3),
     "3 shared": (3, TOLD, 3),
     "4 shared": (4, TOLD, 5),
+    # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks.
+    "UNIT": (2, {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}, 2),
 }
 # Notebook 06: encoders that are not told, and codes under stronger noise.
 NOISY = {"lambda_kl": 0.5}
