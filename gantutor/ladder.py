@@ -113,14 +113,13 @@ def measure(name, method):
     05 and 06: what fresh probes read off the codes (as decoders see them: with noise), and which
     value is drawn as which. 64 px: how sharp the translations are.
     """
-    size = 64 if "64 px" in name else 32
-    point = {"panel": evaluate.panel(method.translate, "avatars", size,
-                                     getattr(method, "back", None))}
-    if size == 64:
-        x, y, _ = evaluate.held_out_pairs("avatars", size)
+    recipe = SHIPPED[name][0] if name in SHIPPED else "avatars_remedies"
+    point = {"panel": recipes.judge(method, recipe)}
+    if recipe.startswith("avatars64"):
+        x, y, _ = evaluate.held_out_pairs("avatars", 64)
         fake = evaluate.in_batches(method.translate, x)
-        sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
-        point["sharpness"] = sharp
+        point["sharpness"] = (metrics.high_frequency_energy(fake)
+                              / metrics.high_frequency_energy(y))
     if name in SHARING | ALIGNMENT:
         found = probes.codes(method)
         point |= {"domain read": probes.domain_read(found, noise=1.0),

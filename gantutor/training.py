@@ -218,10 +218,10 @@ def _to_cpu(value):
 def _play(run, player, batch, factor):
     """One optimiser step of one player; returns the named parts of its loss."""
     optimiser, parameters = run.optimisers[player], run.parameters[player]
-    rate, decays = (("lr", True) if player == "generator" else
-                    ("lr_d", run.settings["decay_d"]))
+    if player == "discriminator" and not run.settings["decay_d"]:
+        factor = 1.0
     for group in optimiser.param_groups:
-        group["lr"] = run.settings[rate] * (factor if decays else 1.0)
+        group["lr"] = run.settings["lr" if player == "generator" else "lr_d"] * factor
     loss_of = getattr(run.method, f"{player}_loss")
     with run.autocast():
         total, parts = loss_of(batch)

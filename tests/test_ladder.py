@@ -74,9 +74,10 @@ def test_every_rung_has_its_seeds(found):
 
 
 def test_confusion_and_panel_of_a_point_agree(found):
-    for points in found.values():
-        for p in points:
-            for name, counts in p.get("confusion", {}).items():
+    for rung in ladder.SHARING | ladder.ALIGNMENT:
+        for p in found[rung]:
+            assert list(p["confusion"]) == list(data.ATTRIBUTES)
+            for name, counts in p["confusion"].items():
                 counts = torch.tensor(counts)
                 assert counts.sum() == 300
                 assert counts.diagonal().sum() / 300 == pytest.approx(

@@ -278,7 +278,7 @@ def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does
 
 def test_at_64_px_the_translations_are_right_and_as_sharp_as_voxel_art():
     x, y, _ = evaluate.held_out_pairs("avatars", 64)
-    for seed in recipes.seeds("avatars64_remedies"):  # test_ladder.py: three of them
+    for seed in recipes.seeds("avatars64_remedies"):
         fake = evaluate.in_batches(recipes.load("avatars64_remedies", seed).translate, x)
         sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
         assert 0.75 < sharp < 1.25
