@@ -1,46 +1,86 @@
-"""python -m gantutor train NAME [--seed S] | evaluate NAME [--seed S] | rejudge | picture"""
+"""The one command line of the course: `gantutor`, or `python -m gantutor`."""
 
 import argparse
 import json
+import sys
 
 from PIL import Image
 
-from gantutor import data, evaluate, recipes, show
+from gantutor import data, evaluate, runs, show
+from gantutor.evaluate.judges import train_judge
+from gantutor.recipes import LADDER, RECIPES
+from gantutor.saving import data_folder
 
 PICTURED = (1, 18, 9, 3, 57, 76, 29, 46, 7)  # held-out crops with something to see in them
+JUDGED = [data.LANDSCAPES, *(pack.at(size) for pack in (data.AVATARS, data.FACES)
+                             for size in (32, 64))]
 
 
 def draw_picture(path):
     """Held-out photographs, their translation by the shipped CycleGAN, and the hidden truth."""
-    x, y, _ = evaluate.held_out_pairs("landscapes", 64)
+    x, y, _ = evaluate.held_out_pairs(data.LANDSCAPES)
     x, y = x[list(PICTURED)], y[list(PICTURED)]
-    rows = x, recipes.load("landscapes_converged").translate(x), y
+    rows = x, runs.load("landscapes_converged").translate(x), y
     Image.fromarray(show.upscaled(show.grid_array(*rows), 2)).save(path)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m gantutor")
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train a recipe and save its checkpoint")
-    train.add_argument("name", choices=sorted(recipes.RECIPES))
+def retrain_judges(wanted):
+    """Trains the fixed classifiers again, those whose file names are `wanted`, by default all."""
+    for pack in JUDGED:
+        if not wanted or f"{pack.name}_{pack.size}" in wanted:
+            train_judge(pack)
+            accuracy = evaluate.judge_accuracy(pack)
+            print(pack, {name: round(value, 3) for name, value in accuracy.items()}, flush=True)
+    runs.list_what_ships()
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="gantutor", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train a recipe of the course; the checkpoint goes "
+                                              "to the folder runs")
+    train.add_argument("name", choices=sorted(RECIPES), metavar="NAME", help="a recipe of "
+                       "gantutor/recipes.py, e.g. landscapes_cyclegan")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--steps", type=int, help="instead of the recipe's number")
-    judge = commands.add_parser("evaluate", help="judge a shipped checkpoint again")
-    judge.add_argument("name", choices=sorted(recipes.RECIPES))
+    judge = commands.add_parser("evaluate", help="judge a checkpoint: a shipped one, or a file")
+    judge.add_argument("name", choices=sorted(RECIPES), metavar="NAME")
     judge.add_argument("--seed", type=int, default=0)
-    commands.add_parser("rejudge", help="write the panels of all shipped checkpoints again")
-    commands.add_parser("picture", help="draw the picture of README.md, data/picture.png")
-    options = parser.parse_args(arguments)
-    if options.command == "picture":
-        return draw_picture(data.data_folder() / "picture.png")
-    if options.command == "rejudge":
-        panel = {f"{name}_{seed}": recipes.rejudge(name, seed)
-                 for name in recipes.RECIPES for seed in recipes.seeds(name)}
-    elif options.command == "train":
-        panel = recipes.train(options.name, options.seed, options.steps)
-    else:
-        panel = recipes.judge(recipes.load(options.name, options.seed), options.name)
-    print(json.dumps(panel, indent=1))
+    judge.add_argument("--file", help="another file of this recipe, e.g. one in runs")
+    points = commands.add_parser("points", help="measure what is missing of the ladder and the "
+                                                "sweep: runs of which only the numbers are kept")
+    points.add_argument("rungs", nargs="*", choices=[[], *LADDER], metavar="RUNG")
+    for command in (train, points):
+        command.add_argument("--ship", action="store_true", help="for the course's developers: "
+                             "write into data/, where it replaces what ships")
+    judges = commands.add_parser("judges", help="for developers: train the fixed classifiers again")
+    names = [f"{pack.name}_{pack.size}" for pack in JUDGED]
+    judges.add_argument("packs", nargs="*", choices=[[], *names], metavar="PACK_SIZE")
+    commands.add_parser("rejudge", help="for developers: write all shipped panels again")
+    commands.add_parser("picture", help="for developers: draw README.md's picture")
+    return top
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    match options.command:
+        case "train":
+            panel = runs.train(options.name, options.seed, options.steps, ship=options.ship)
+            where = runs.checkpoint_path(options.name, options.seed, options.ship)
+            print(f"saved {where}", file=sys.stderr)
+            print(json.dumps(panel, indent=1))
+        case "evaluate":
+            print(json.dumps(runs.judge(options.name, options.seed, options.file), indent=1))
+        case "points":
+            runs.measure_points(options.rungs, options.ship)
+        case "judges":
+            retrain_judges(options.packs)
+        case "rejudge":
+            for name in RECIPES:
+                for seed in runs.seeds(name):
+                    print(f"{name}_{seed}", runs.rejudge(name, seed), flush=True)
+        case "picture":
+            draw_picture(data_folder() / "picture.png")
 
 
 if __name__ == "__main__":

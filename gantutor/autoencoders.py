@@ -1,4 +1,4 @@
-"""Encoders and decoders of two domains, and how much of them is shared (room: models).
+"""Encoders and decoders of two domains, and how much of them is shared.
 
 Images are (N, 3, size, size) in [-1, 1], codes (N, channels, 4, 4) whatever the size. A code is a
 small picture, not a vector: *where* something is need not be learned.
@@ -26,7 +26,7 @@ def halvings(size):
 def with_flag(h, flag):
     """(N, C, H, W) -> (N, C + 1, H, W): the domain as one more plane, -1 for X and 1 for Y.
 
-    flag=None leaves h as it is, for networks that are not told.
+    flag=None leaves h as it is, for networks that do not see the domain.
     """
     if flag is None:
         return h
@@ -36,9 +36,9 @@ def with_flag(h, flag):
 class Down(nn.Module):
     """One stage of an encoder: half the height and width, then `blocks` residual blocks."""
 
-    def __init__(self, c_in, c_out, blocks, told=False):
+    def __init__(self, c_in, c_out, blocks, sees_flag=False):
         super().__init__()
-        self.conv = nn.Conv2d(c_in + told, c_out, 4, stride=2, padding=1)
+        self.conv = nn.Conv2d(c_in + sees_flag, c_out, 4, stride=2, padding=1)
         self.blocks = nn.Sequential(*[SmallBlock(c_out) for _ in range(blocks)])
 
     def forward(self, h, flag):
@@ -62,9 +62,9 @@ class Up(nn.Module):
 class ToCode(nn.Module):
     """The encoder's last stage: features -> code, without an activation."""
 
-    def __init__(self, c_in, channels, told=False):
+    def __init__(self, c_in, channels, sees_flag=False):
         super().__init__()
-        self.conv = nn.Conv2d(c_in + told, channels, 3, padding=1)
+        self.conv = nn.Conv2d(c_in + sees_flag, channels, 3, padding=1)
 
     def forward(self, h, flag):
         return self.conv(with_flag(h, flag))
@@ -86,9 +86,9 @@ class ToImage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x -> code, for one domain. Its stages see where x is from; a flag may tell them besides.
+    """x -> code, for one domain. flag: what its stages are given as the domain's plane, or None.
 
-    Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4). The stages are shown x at
+    Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4). The stages see x at
     1 / `shrink` of its size.
     """
 
@@ -121,15 +121,15 @@ class Decoder(nn.Module):
         return z
 
 
-def encoder_stages(size=32, channels=8, width=32, told=False):
+def encoder_stages(size=32, channels=8, width=32, sees_flag=False):
     """The stages of one encoder, the image's first; at 32 px 16, 8, 4 places a side, the code.
 
-    told: they take a plane more, the domain's flag.
+    sees_flag: they take one more plane, the domain's flag.
     """
     widths = [5, width] + [2 * width] * (halvings(size) - 1)
-    downs = [Down(before, after, blocks=int(k > 0), told=told)
+    downs = [Down(before, after, blocks=int(k > 0), sees_flag=sees_flag)
              for k, (before, after) in enumerate(pairwise(widths))]
-    return [*downs, ToCode(widths[-1], channels, told)]
+    return [*downs, ToCode(widths[-1], channels, sees_flag)]
 
 
 def decoder_stages(size=32, channels=8, width=32):
@@ -140,30 +140,34 @@ def decoder_stages(size=32, channels=8, width=32):
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
 
 
-def coders(shared, size=32, channels=8, width=32, told=False, seen=None):
+def coders(shared, size=32, channels=8, width=32, encoder_sees_flag=False, encoder_size=None):
     """(E_x, E_y, G_x, G_y) whose stages next to the code are shared.
 
     shared: (how many of the encoders' stages, how many of the decoders'), or one number for both.
     0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
     in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
-    one encoder, and one decoder that knows the domain by its flag alone. told: the encoder is given
-    the flag too. seen: how many pixels a side the encoders are shown, `size` by default; the fewer,
-    the sooner codes agree. ValueError for a `shared` or a `seen` that is not possible.
+    one encoder, and one decoder that knows the domain by its flag alone.
+    encoder_sees_flag: the encoder is given the flag too. encoder_size: how many pixels per side the
+    encoders see, by default `size`. Smaller encoder inputs make the codes agree earlier in
+    training.
+    ValueError for a `shared` or an `encoder_size` that is not possible.
     """
-    seen = size if seen is None else seen
-    if size % seen:
-        raise ValueError(f"seen={seen}: expected a divisor of size={size}")
-    first, second = (encoder_stages(seen, channels, width, told) for _ in range(2))
-    draw, draw_y = decoder_stages(size, channels, width), decoder_stages(size, channels, width)
+    encoder_size = size if encoder_size is None else encoder_size
+    if size % encoder_size:
+        raise ValueError(f"encoder_size={encoder_size}: expected a divisor of size={size}")
+    stages_x, stages_y = (encoder_stages(encoder_size, channels, width, encoder_sees_flag)
+                          for _ in range(2))
+    draw_x, draw_y = (decoder_stages(size, channels, width) for _ in range(2))
     encoding, decoding = (shared, shared) if isinstance(shared, int) else shared
-    for count, stages in ((encoding, first), (decoding, draw)):
+    for count, stages in ((encoding, stages_x), (decoding, draw_x)):
         if not 0 <= count <= len(stages):
             raise ValueError(f"shared={shared}: expected 0 to {len(stages)} at {size} px")
-    second[len(first) - encoding:] = first[len(first) - encoding:]
-    draw_y[:decoding] = draw[:decoding]
-    flags = (-1.0, 1.0) if told else (None, None)
-    return (Encoder(first, flags[0], size // seen), Encoder(second, flags[1], size // seen),
-            Decoder(draw, -1.0), Decoder(draw_y, 1.0))
+    stages_y[len(stages_x) - encoding:] = stages_x[len(stages_x) - encoding:]  # E's last stages
+    draw_y[:decoding] = draw_x[:decoding]                                      # G's first stages
+    flags = (-1.0, 1.0) if encoder_sees_flag else (None, None)
+    shrink = size // encoder_size
+    return (Encoder(stages_x, flags[0], shrink), Encoder(stages_y, flags[1], shrink),
+            Decoder(draw_x, -1.0), Decoder(draw_y, 1.0))
 
 
 class CodeDiscriminator(nn.Module):

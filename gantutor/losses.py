@@ -2,7 +2,8 @@
 
 Scores are a discriminator's raw outputs (no sigmoid), one an image (N, 1) or one a patch
 (N, 1, h, w). Images are (N, 3, H, W) in [-1, 1]. Every loss is a scalar tensor, a mean over
-everything, so its weight does not depend on the batch or image size.
+everything, so its weight does not depend on the batch or image size. Losses are computed in
+float32: networks may answer in half precision, whose means are too coarse.
 """
 
 import torch
@@ -15,7 +16,7 @@ def lsgan_generator_loss(fake_scores):
 
     Mao et al., "Least Squares GAN", ICCV 2017, eq. 9, without its factor 1/2, as in CycleGAN.
     """
-    return ((fake_scores - 1) ** 2).mean()
+    return ((fake_scores.float() - 1) ** 2).mean()
 
 
 def lsgan_discriminator_loss(real_scores, fake_scores):
@@ -23,7 +24,7 @@ def lsgan_discriminator_loss(real_scores, fake_scores):
 
     The half is CycleGAN's too: it slows D down against G.
     """
-    return 0.5 * (((real_scores - 1) ** 2).mean() + (fake_scores**2).mean())
+    return 0.5 * (((real_scores.float() - 1) ** 2).mean() + (fake_scores.float() ** 2).mean())
 
 
 def bce_generator_loss(fake_scores):
@@ -31,7 +32,7 @@ def bce_generator_loss(fake_scores):
 
     Scores are logits; softplus(-s) = -log sigmoid(s) stays finite where log(sigmoid) would not.
     """
-    return F.softplus(-fake_scores).mean()
+    return F.softplus(-fake_scores.float()).mean()
 
 
 def bce_discriminator_loss(real_scores, fake_scores):
@@ -39,12 +40,12 @@ def bce_discriminator_loss(real_scores, fake_scores):
 
     Goodfellow et al., 2014, eq. 1, halved like the LSGAN loss above.
     """
-    return 0.5 * (F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean())
+    return 0.5 * (F.softplus(-real_scores.float()).mean() + F.softplus(fake_scores.float()).mean())
 
 
 def wgan_generator_loss(fake_scores):
     """-mean(D(fake)). Arjovsky, Chintala, Bottou, 2017, algorithm 1."""
-    return -fake_scores.mean()
+    return -fake_scores.float().mean()
 
 
 def wgan_discriminator_loss(real_scores, fake_scores):
@@ -52,7 +53,7 @@ def wgan_discriminator_loss(real_scores, fake_scores):
 
     Arjovsky, Chintala, Bottou, 2017, algorithm 1. Needs a Lipschitz D: see gradient_penalty.
     """
-    return fake_scores.mean() - real_scores.mean()
+    return fake_scores.float().mean() - real_scores.float().mean()
 
 
 def gradient_penalty(D, real, fake, alpha=None):
@@ -76,7 +77,7 @@ def gradient_penalty(D, real, fake, alpha=None):
         x_hat = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
         # No image's score depends on another image, so one backward pass through the sum gives
         # every image's own gradient. create_graph: the penalty is itself differentiated.
-        (gradient,) = torch.autograd.grad(D(x_hat).sum(), x_hat, create_graph=True)
+        (gradient,) = torch.autograd.grad(D(x_hat).float().sum(), x_hat, create_graph=True)
         return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
@@ -86,7 +87,7 @@ def cycle_consistency_loss(x, x_reconstructed):
     Two images of one shape; ValueError otherwise.
     """
     require_same_shape("x", x, "x_reconstructed", x_reconstructed)
-    return F.l1_loss(x_reconstructed, x)
+    return F.l1_loss(x_reconstructed.float(), x.float())
 
 
 def identity_loss(y, G_xy_of_y):
@@ -97,7 +98,7 @@ def identity_loss(y, G_xy_of_y):
     Two images of one shape; ValueError otherwise.
     """
     require_same_shape("y", y, "G_xy_of_y", G_xy_of_y)
-    return F.l1_loss(G_xy_of_y, y)
+    return F.l1_loss(G_xy_of_y.float(), y.float())
 
 
 def perceptual_loss(embed, x, G_xy_of_x):
@@ -113,8 +114,8 @@ def perceptual_loss(embed, x, G_xy_of_x):
     """
     require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
     with torch.no_grad():
-        target = embed(x)
-    return F.l1_loss(embed(G_xy_of_x), target) / target.abs().mean()
+        target = embed(x).float()
+    return F.l1_loss(embed(G_xy_of_x).float(), target) / target.abs().mean()
 
 
 def feature_matching_loss(real_features, fake_features):
@@ -130,7 +131,7 @@ def feature_matching_loss(real_features, fake_features):
     total = 0.0
     for real, fake in zip(real_features, fake_features, strict=True):
         require_same_shape("real", real[:1], "fake", fake[:1])
-        total = total + (real.detach().mean(0) - fake.mean(0)).square().mean()
+        total = total + (real.detach().float().mean(0) - fake.float().mean(0)).square().mean()
     return total / len(real_features)
 
 
@@ -149,10 +150,10 @@ def kl_loss(mu):
     Kingma, Welling, ICLR 2014, appendix B, with variance 1. The *sum* over a code is what stands
     in the bound; the mean keeps the weight independent of the code's size.
     """
-    return 0.5 * mu.square().mean()
+    return 0.5 * mu.float().square().mean()
 
 
-def code_consistency_loss(z, z_again):
+def semantic_consistency_loss(z, z_again):
     """mean(|z - z_again|), gradient to z_again alone: semantic consistency.
 
     Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, eq. 4. Codes, not
@@ -160,25 +161,26 @@ def code_consistency_loss(z, z_again):
     to make all codes alike. Two codes of one shape; ValueError otherwise.
     """
     require_same_shape("z", z, "z_again", z_again)
-    return F.l1_loss(z_again, z.detach())
+    return F.l1_loss(z_again.float(), z.detach().float())
 
 
 class _Reversal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z):
+    def forward(ctx, z, weight):
+        ctx.weight = weight
         return z.view_as(z)
 
     @staticmethod
     def backward(ctx, gradient):
-        return -gradient
+        return -ctx.weight * gradient, None
 
 
-def gradient_reversal(z):
-    """z itself; its gradient comes back with the other sign.
+def gradient_reversal(z, weight=1.0):
+    """z itself; its gradient comes back times -weight.
 
     Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 3.1.
     """
-    return _Reversal.apply(z)
+    return _Reversal.apply(z, weight)
 
 
 def require_same_shape(name_a, a, name_b, b):

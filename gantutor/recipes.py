@@ -1,22 +1,26 @@
-"""The runs behind the shipped checkpoints: which networks, which data, how many steps.
+"""The runs of the course, one row each: data, untrained method, judge, how long.
 
-    python -m gantutor train landscapes_cyclegan --seed 0
+    gantutor train landscapes_cyclegan --seed 0
 
-trains one, judges it and saves its generators with command, seed, versions, minutes and panel.
-Room: training.
+A row is read left to right as a sentence: on this pack, train this method, for so many steps. Names
+are only names: nothing is read out of them. RECIPES ship as checkpoints. Of the rungs of the LADDER
+and the points of the SWEEP only the numbers are kept. `gantutor.runs` trains and judges rows.
 """
 
-import json
-import time
+from collections.abc import Callable
 from functools import partial
+from itertools import chain, combinations
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-import gantutor
-from gantutor import data, edits, evaluate, faces
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
-from gantutor.methods.common_space import ShuffledSpace
+from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, faces
+from gantutor.evaluate import panel, sharpness
+from gantutor.evaluate.edits import Coded
+from gantutor.evaluate.probes import readings
+from gantutor.methods.common_space import ReversedCodes, ShuffledColours
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
@@ -28,35 +32,53 @@ from gantutor.methods.stargan import (
     StarGANDiscriminator,
     UnmaskedGenerator,
 )
+from gantutor.methods.supervised import Supervised, SupervisedEdits, SupervisedPair
 from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
-from gantutor.training import fit, load_weights, read_metadata, save_weights, seed_everything
 from gantutor.vgg import vgg_features
 
-SIZES = {"landscapes": 64, "avatars": 32, "avatars64": 64, "monochromes": 32}
-FACES = {"faces": 32, "faces64": 64}  # notebook 04: packs with codes, judged by gantutor.edits
-# Notebook 01: three depths of the same generator, (stride-2 stages, residual blocks).
-DEPTHS = {"shallow": (1, 0), "medium": (1, 2), "deep": (2, 3)}
-# Notebook 02: what embeds x and G_xy(x), its layer, and the term's weight.
-CONSTRAINTS = {"pixel": ("pixel", None, 0.1), "randomvgg": ("random", "relu3_3", 0.3),
-               "vgg": ("text", "relu2_2", 3.0)}
+
+class Recipe(NamedTuple):
+    """One run. batches: (batch_size, seed) -> what `fit` draws from; make: () -> the untrained
+    method; judge: trained method -> its panel; the rest are `fit`'s arguments, settings the less
+    usual ones.
+    """
+
+    batches: Callable
+    make: Callable
+    judge: Callable
+    steps: int
+    lr: float
+    batch_size: int
+    precision: str = "float32"
+    settings: dict = {}  # noqa: RUF012 - nobody writes to it
 
 
-def generator(pack, depth="medium"):
-    """Landscapes change their input; avatars are drawn from nothing, because shapes change."""
-    if pack in ("avatars", "avatars64"):
-        return SmallGenerator(width=24, blocks=2, downs=halvings(SIZES[pack]) - 1, skip=False)
-    if pack == "monochromes":
-        return PixelGenerator()
-    downs, blocks = DEPTHS[depth]
-    return SmallGenerator(width=24, blocks=blocks, downs=downs, skip=True)
+def row(pack, make, steps, lr=1e-3, batch_size=16, *, paired=False, code=None, load=None, **rest):
+    """A `Recipe` on a pack, judged by its panel. load: other batches than the pack's own."""
+    def judge(method):
+        return panel(method.translate, pack, getattr(method, "back", None), code)
+
+    load = load or (pack.paired if paired else pack.unpaired)
+    return Recipe(partial(load, pack.size), make, judge, steps, lr, batch_size, **rest)
 
 
-def constrained(constraint, layer, weight):
-    """The deep generator under a constraint: "pixel", or the weights of a VGG16 at `layer`."""
-    # Networks first: they start as the unconstrained ones of the same seed do.
-    G, D = generator("landscapes", "deep"), SmallDiscriminator()
-    embed = nn.Identity() if constraint == "pixel" else vgg_features(constraint, layer)
-    return Perceptual(G, D, embed, weight)
+# ------------------------------------------------------------------ networks
+# Landscapes change their input. Avatars are drawn from nothing, because shapes change.
+
+D = SmallDiscriminator
+Shallow = partial(SmallGenerator, width=24, blocks=0, downs=1)
+Medium = partial(SmallGenerator, width=24, blocks=2, downs=1)
+Deep = partial(SmallGenerator, width=24, blocks=3, downs=2)
+Drawer = partial(SmallGenerator, width=24, blocks=2, downs=2, skip=False)
+Drawer64 = partial(SmallGenerator, width=24, blocks=2, downs=3, skip=False)
+Pixel = PixelGenerator
+A, B = faces.BLOCKS
+
+
+def constrained(embed, weight, G=Deep, D_y=D, **settings):
+    """A generator held by `embed`: () -> a network that must see x and G_xy(x) alike."""
+    G_xy, D_y = G(), D_y()  # first, so that they start as the unconstrained ones of the seed do
+    return Perceptual(G_xy, D_y, embed(), weight, **settings)
 
 
 def star_networks(size, codes, classes):
@@ -66,22 +88,22 @@ def star_networks(size, codes, classes):
     return SmallStarGenerator(codes, downs=levels), D
 
 
-def make_faces(kind, size):
-    """The untrained method of a recipe on the faces, with the weights of StarGAN's paper."""
-    everything = sum(faces.BLOCKS)
-    match kind:
-        case "joint":
-            return JointStarGAN(*star_networks(size, everything + 2, everything), faces.BLOCKS)
-        case "merged":  # one table with zeros for "unknown", and StarGAN as it is
-            return StarGAN(*star_networks(size, everything, everything))
-        case "nomask":  # the loss knows which labels are known, G does not
-            G, D = star_networks(size, everything, everything)
-            return JointStarGAN(UnmaskedGenerator(G), D, faces.BLOCKS)
-        case "supervised":
-            return edits.SupervisedEdits(star_networks(size, everything + 2, everything)[0])
-        case "brownblack":  # one pair of domains of the 48
-            G = partial(SmallGenerator, width=32, blocks=3, downs=1)
-            return CycleGAN(G(), G(), SmallDiscriminator(), SmallDiscriminator())
+def joint(size=32):
+    """StarGAN on both sets of faces, with the mask."""
+    return JointStarGAN(*star_networks(size, A + B + 2, A + B), faces.BLOCKS)
+
+
+def joint_without_mask_in_G():
+    """The loss knows which labels are known, G does not."""
+    G, D = star_networks(32, A + B, A + B)
+    return JointStarGAN(UnmaskedGenerator(G), D, faces.BLOCKS)
+
+
+def judge_pair(method):
+    """The panel of a CycleGAN between brown and black hair, on those two edits alone."""
+    found = panel(Coded(method, "black hair").translate, FACES,
+                  questions=faces.hair_questions("brown hair", "black hair"))
+    return {name: value for name, value in found.items() if name != "by attribute"}
 
 
 # Every remedy at once, on codes without noise.
@@ -89,206 +111,178 @@ REMEDIES = {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc"
             "lambda_sem": 1.0, "shuffle": 0.5}
 
 
-def make_common_space(shared=None, steps=0, size=32, channels=16, width=24, told=False, seen=None,
-                      lambda_kl=0.1, **weights):
-    """`ShuffledSpace` with the CPU's networks. shared: how many stages, None for all.
-
-    steps: how often the encoders will play, for the ramps. seen: see `coders`.
-    """
+def common_space(shared=None, size=32, channels=16, width=24, encoder_sees_flag=False,
+                 encoder_size=None, lambda_kl=0.1, **weights):
+    """`ShuffledColours` with the CPU's networks. shared: how many stages, None for all."""
     if shared is None:
-        shared = halvings(seen or size) + 1, halvings(size) + 1
-    networks = coders(shared, size, channels, width, told, seen)
+        shared = halvings(encoder_size or size) + 1, halvings(size) + 1
+    networks = coders(shared, size, channels, width, encoder_sees_flag, encoder_size)
     layers = halvings(size) + 1  # D's scores are 2 x 2
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
-    method = ShuffledSpace(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels),
-                           steps=steps, lambda_kl=lambda_kl, **weights)
+    method = ShuffledColours(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels),
+                             lambda_kl=lambda_kl, **weights)
     return method.to(memory_format=torch.channels_last)  # a tenth faster on a CPU
 
 
-def make(name):
-    """The untrained method of recipe `name`, "PACK_METHOD". ValueError for an unknown name."""
-    if name not in RECIPES:
-        raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
-    pack, _, kind = name.partition("_")
-    if pack in FACES:
-        return make_faces(kind, FACES[pack])
-    if kind == "remedies":
-        return make_common_space(None, RECIPES[name][0], SIZES[pack], seen=32, **REMEDIES)
-    G, D = partial(generator, pack), SmallDiscriminator
-    if kind in DEPTHS:
-        return Direct(G(kind), D())
-    if pack == "landscapes" and kind in CONSTRAINTS:
-        return constrained(*CONSTRAINTS[kind])
-    match kind:
-        case "direct":
-            # D sees the spread of a batch; no pool, whose older images would look diverse.
-            return Direct(G(), D(group=4), pool_size=0)
-        case "vgg" | "vggheavy":  # as "direct", and the constraint
-            weight = 1.0 if kind == "vgg" else 10.0
-            return Perceptual(G(), D(group=4), vgg_features("text", "relu3_3"), weight, pool_size=0)
-        case "collapsed":  # D sees one image at a time: nothing says that they must differ
-            return Direct(G(), D())
-        case "oneway":
-            return OneWayCycleGAN(G(), G(), D())
-        case "cyclegan" if pack == "monochromes":
-            return CycleGAN(G(), G(), D(), D(), lambda_cyc=3.0, pool_size=0)
-        case "cyclegan" | "converged":
-            return CycleGAN(G(), G(), D(), D())
-        case "discogan":
-            return DiscoGAN(G(), G(), D(), D())
-        case "dualgan":
-            return DualGAN(G(), G(), D(), D())
-        case "identity":
-            return CycleGAN(G(), G(), D(), D(), lambda_idt=0.5)
-        case "hider":
-            return DualGAN(G(), G(), D(), D(), lambda_rec=3.0)
-        case "defended":
-            return DualGAN(G(), G(), D(), D(), lambda_rec=3.0, noise=16 / 256)
-        case "nocycle":
-            return DualGAN(G(), G(), D(), D(), lambda_rec=0.0)
-        case "supervised" if pack == "monochromes":
-            return evaluate.SupervisedPair(G(), G())
-        case "supervised":
-            return evaluate.Supervised(G())
+def reversed_codes(lambda_kl, lambda_dom):
+    """One encoder, one decoder, and D_z behind a gradient reversal layer."""
+    start = common_space(4, lambda_kl=lambda_kl)  # the same weights as the rungs beside it
+    return ReversedCodes(*start.players()[0], D_z=start.D_z, lambda_kl=lambda_kl,
+                         lambda_dom=lambda_dom)
 
 
-# name: (steps, learning rate, batch size)
+# -------------------------------------------------------- the table: what ships
+
+landscapes = partial(row, LANDSCAPES, steps=600, batch_size=8)
+avatars = partial(row, AVATARS)
+avatars64 = partial(row, AVATARS.at(64))
+monochromes = partial(row, MONOCHROMES, steps=4000, lr=2e-3, batch_size=4)
+edits = partial(row, FACES, steps=5000)
+
 RECIPES = {
-    "landscapes_shallow": (600, 1e-3, 8),
-    "landscapes_medium": (600, 1e-3, 8),
-    "landscapes_deep": (600, 1e-3, 8),
-    "landscapes_pixel": (600, 1e-3, 8),
-    "landscapes_randomvgg": (600, 1e-3, 8),
-    "landscapes_vgg": (600, 1e-3, 8),
-    "landscapes_oneway": (600, 1e-3, 8),
-    "landscapes_cyclegan": (600, 1e-3, 8),
-    "landscapes_identity": (600, 1e-3, 8),
-    "landscapes_discogan": (600, 1e-3, 8),
-    "landscapes_dualgan": (600, 1e-3, 8),
-    "landscapes_supervised": (600, 1e-3, 8),
-    "landscapes_converged": (1200, 1e-3, 8),
-    "avatars_collapsed": (1500, 5e-4, 16),
-    "avatars_direct": (2400, 1e-3, 32),
-    "avatars_vgg": (1000, 1e-3, 16),
-    "avatars_vggheavy": (1000, 1e-3, 16),
-    "avatars_cyclegan": (2500, 1e-3, 16),
-    "avatars_supervised": (1500, 1e-3, 16),
-    "avatars_remedies": (4000, 1e-3, 16),
-    "avatars64_remedies": (4000, 1e-3, 16),
-    "avatars64_supervised": (1000, 1e-3, 16),
-    "monochromes_hider": (4000, 2e-3, 4),
-    "monochromes_defended": (4000, 2e-3, 4),
-    "monochromes_cyclegan": (4000, 2e-3, 4),
-    "monochromes_nocycle": (4000, 2e-3, 4),
-    "monochromes_supervised": (4000, 2e-3, 4),
-    "faces_joint": (5000, 1e-3, 16),
-    "faces_merged": (5000, 1e-3, 16),
-    "faces_nomask": (5000, 1e-3, 16),
-    "faces_supervised": (8000, 1e-3, 16),
-    "faces_brownblack": (2500, 1e-3, 16),
-    "faces64_joint": (5000, 1e-3, 16),
+    # Notebook 01: three depths of the same generator.
+    "landscapes_shallow": landscapes(lambda: Direct(Shallow(), D())),
+    "landscapes_medium": landscapes(lambda: Direct(Medium(), D())),
+    "landscapes_deep": landscapes(lambda: Direct(Deep(), D())),
+    "landscapes_supervised": landscapes(lambda: Supervised(Medium()), paired=True),
+    # D sees one image at a time: nothing says that they must differ.
+    "avatars_collapsed": avatars(lambda: Direct(Drawer(), D()), 1500, 5e-4),
+    # D sees the spread of a batch; no pool, whose older images would look diverse.
+    "avatars_direct": avatars(
+        lambda: Direct(Drawer(), D(group=4), pool_size=0), 2400, batch_size=32),
+    "avatars_supervised": avatars(lambda: Supervised(Drawer()), 1500, paired=True),
+
+    # Notebook 02: what embeds x and G_xy(x), and the term's weight.
+    "landscapes_pixel": landscapes(partial(constrained, nn.Identity, 0.1)),
+    "landscapes_randomvgg": landscapes(
+        partial(constrained, partial(vgg_features, "random", "relu3_3"), 0.3)),
+    "landscapes_vgg": landscapes(
+        partial(constrained, partial(vgg_features, "text", "relu2_2"), 3.0)),
+    "avatars_vgg": avatars(partial(constrained, vgg_features, 1.0, Drawer, partial(D, group=4),
+                                   pool_size=0), 1000),
+    "avatars_vggheavy": avatars(partial(constrained, vgg_features, 10.0, Drawer,
+                                        partial(D, group=4), pool_size=0), 1000),
+
+    # Notebook 03: cycles, and what they hide.
+    "landscapes_oneway": landscapes(lambda: OneWayCycleGAN(Medium(), Medium(), D())),
+    "landscapes_cyclegan": landscapes(lambda: CycleGAN(Medium(), Medium(), D(), D())),
+    "landscapes_converged": landscapes(
+        lambda: CycleGAN(Medium(), Medium(), D(), D()), steps=1200),
+    "landscapes_identity": landscapes(
+        lambda: CycleGAN(Medium(), Medium(), D(), D(), lambda_idt=0.5)),
+    "landscapes_discogan": landscapes(lambda: DiscoGAN(Medium(), Medium(), D(), D())),
+    "landscapes_dualgan": landscapes(lambda: DualGAN(Medium(), Medium(), D(), D())),
+    "avatars_cyclegan": avatars(lambda: CycleGAN(Drawer(), Drawer(), D(), D()), 2500),
+    "monochromes_hider": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), D(), lambda_rec=3.0)),
+    "monochromes_defended": monochromes(
+        lambda: DualGAN(Pixel(), Pixel(), D(), D(), lambda_rec=3.0, noise=16 / 256)),
+    "monochromes_nocycle": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), D(), lambda_rec=0.0)),
+    "monochromes_cyclegan": monochromes(
+        lambda: CycleGAN(Pixel(), Pixel(), D(), D(), lambda_cyc=3.0, pool_size=0)),
+    "monochromes_supervised": monochromes(lambda: SupervisedPair(Pixel(), Pixel()), paired=True),
+
+    # Notebook 04: two half-labelled sets of faces; the weights are those of StarGAN's paper.
+    "faces_joint": edits(joint),
+    "faces64_joint": row(FACES.at(64), partial(joint, 64), 5000),
+    # One table with zeros for "unknown", and StarGAN as it is.
+    "faces_merged": edits(lambda: StarGAN(*star_networks(32, A + B, A + B)),
+                          code=faces.unmasked_code, load=partial(faces.unpaired, mask=False)),
+    "faces_nomask": edits(joint_without_mask_in_G),
+    "faces_supervised": edits(lambda: SupervisedEdits(star_networks(32, A + B + 2, A + B)[0]),
+                              steps=8000, paired=True),
+    # One pair of domains of the 48.
+    "faces_brownblack": Recipe(
+        partial(faces.two_hair_colours, "brown hair", "black hair", 32),
+        lambda: CycleGAN(*(SmallGenerator(width=32, blocks=3, downs=1) for _ in range(2)),
+                         D(), D()),
+        judge_pair, 2500, 1e-3, 16),
+
+    # Notebook 07.
+    "avatars_remedies": avatars(partial(common_space, encoder_size=32, **REMEDIES), 4000,
+                                precision="auto"),
+    "avatars64_remedies": avatars64(partial(common_space, None, 64, encoder_size=32, **REMEDIES),
+                                    4000, precision="auto"),
+    "avatars64_supervised": avatars64(lambda: Supervised(Drawer64()), 1000, paired=True),
 }
 
+# -------------------------------------- the ladder of notebooks 05 to 07: only numbers are kept
 
-def batches(name, seed):
-    """The data of recipe `name`: unpaired, or for the supervised ceiling alone the pairs."""
-    pack, _, kind = name.partition("_")
-    batch_size = RECIPES[name][2]
-    if pack in FACES:
-        return face_batches(kind, FACES[pack], batch_size, seed)
-    size = SIZES[pack]
-    if kind == "supervised":
-        return evaluate.paired_training_set(pack.removesuffix("64"), size, batch_size, seed)
-    return getattr(data, pack.removesuffix("64"))(size, batch_size, seed)
+# How often the encoders play: in notebooks 05, 06 and 07, and in 07's table of every subset.
+STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
+# Where codes are aligned, D_z plays twice for one step of the encoders, and its rate stays.
+D_Z_PLAYS = {"n_critic": 2, "decay_d": False}
 
 
-def face_batches(kind, size, batch_size, seed):
-    """The faces as a recipe's method needs them."""
-    match kind:
-        case "brownblack":
-            return faces.two_hair_colours("brown hair", "black hair", size, batch_size, seed)
-        case "supervised":
-            return edits.edited_pairs(size, batch_size, seed)
-    return faces.faces(size, batch_size, seed, mask=kind != "merged")
+class Rung(NamedTuple):
+    """A recipe over `seeds` seeds; more: trained method -> further numbers; ships: as what."""
+
+    recipe: Recipe
+    seeds: int
+    more: Callable | None = None
+    ships: str | None = None
 
 
-def generators(method):
-    """The networks of a method that ship: generators, encoders, decoders by their names."""
-    return {name: net for name, net in method.named_children() if name[0] in "EG"}
+all_shared = partial(common_space, 4)
 
 
-def judge(method, name):
-    """The panel of a trained method on its pack's held-out pairs."""
-    pack, _, kind = name.partition("_")
-    if kind == "brownblack":
-        translate = edits.coded(method, "black hair")
-        return edits.pair_panel(translate, "brown hair", "black hair", FACES[pack])
-    if pack in FACES:
-        code = edits.unmasked_code if kind == "merged" else edits.joint_code
-        return edits.edit_panel(method.translate, FACES[pack], code)
-    back = getattr(method, "back", None)
-    return evaluate.panel(method.translate, pack.removesuffix("64"), SIZES[pack], back)
+def rung(steps, seeds, more=None, *, make=all_shared, settings=None, **weights):
+    """A `Rung` on the avatars; steps: how often the encoders play."""
+    settings = settings or {}
+    return Rung(avatars(partial(make, **weights), steps * settings.get("n_critic", 1),
+                        precision="auto", settings=settings), seeds, more)
 
 
-def checkpoint_path(name, seed):
-    return data.data_folder() / "checkpoints" / f"{name}_{seed}.safetensors"
+# Notebook 05: the encoder sees a flag that names the domain.
+SHARING = {
+    "unlinked": rung(STEPS, 5, readings, make=partial(common_space, 0),
+                     encoder_sees_flag=True),
+    "1 shared": rung(STEPS, 3, readings, make=partial(common_space, 1),
+                     encoder_sees_flag=True),
+    "2 shared": rung(STEPS, 3, readings, make=partial(common_space, 2),
+                     encoder_sees_flag=True),
+    "3 shared": rung(STEPS, 3, readings, make=partial(common_space, 3),
+                     encoder_sees_flag=True),
+    "4 shared": rung(STEPS, 5, readings, make=partial(common_space, 4),
+                     encoder_sees_flag=True),
+    # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks.
+    "UNIT": rung(STEPS, 2, readings, make=partial(common_space, 2), lambda_kl=0.01,
+                 lambda_gan=1.0, lambda_cyc=10.0),
+}
+# Notebook 06: encoders that do not see the domain, and codes under stronger noise.
+NOISY = {"lambda_kl": 0.5}
+ALIGNMENT = {
+    "sharing, noisy": rung(ALIGNED_STEPS, 3, readings, **NOISY),
+    "aligned": rung(ALIGNED_STEPS, 5, readings, settings=D_Z_PLAYS, lambda_dom=2.0, **NOISY),
+    "reversed": rung(ALIGNED_STEPS, 3, readings, make=reversed_codes, lambda_dom=2.0, **NOISY),
+}
+# Notebook 07: codes without noise, and every subset of three remedies on top of sharing.
+TERMS = {"D_z": "lambda_dom", "cycle": "lambda_cyc", "semantic": "lambda_sem"}
+ABLATION = {
+    " + ".join(["sharing", *chosen]): rung(SHORT, 2, lambda_kl=0.0, **{
+        TERMS[term]: REMEDIES[TERMS[term]] for term in chosen})
+    for chosen in chain.from_iterable(combinations(TERMS, count) for count in range(4))}
+UNSHUFFLED = REMEDIES | {"shuffle": 0.0}
+ABLATION["all, and D_x, D_y"] = rung(SHORT, 2, **UNSHUFFLED)
+# All remedies as notebook 07 trains them live, and the same without the shuffling of colours.
+LIVE = {"all remedies, live": rung(LIVE_STEPS, 5, **REMEDIES),
+        "all but shuffling, live": rung(LIVE_STEPS, 3, **UNSHUFFLED)}
+sharp = partial(sharpness, pack=AVATARS.at(64))
+# The shipped runs themselves, and more seeds of them than ship.
+CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, seeds, more in (
+    ("all remedies", "avatars_remedies", 5, None),
+    ("all remedies, 64 px", "avatars64_remedies", 1, sharp),
+    ("supervised, 64 px", "avatars64_supervised", 2, sharp))}
+LADDER = SHARING | ALIGNMENT | ABLATION | LIVE | CONVERGED
 
+# ---------------------------- the sweep of notebook 02: one setting varied, everything else held
 
-def trained(name, seed=0, steps=None, progress=True):
-    """(method, metadata) of recipe `name` after its run, as it would ship: in half precision."""
-    seed_everything(seed)
-    method, unpaired = make(name), batches(name, seed)
-    steps = RECIPES[name][0] if steps is None else steps
-    began = time.perf_counter()
-    amp = name.endswith("_remedies")  # a third faster where a CPU has bfloat16, and as good
-    history = fit(method, unpaired, steps, lr=RECIPES[name][1], amp=amp, progress=progress)
-    minutes = (time.perf_counter() - began) / 60
-    for net in generators(method).values():  # what ships is what is judged: float16 precision
-        net.half().float()
-    return method.eval().requires_grad_(False), {
-        "command": f"python -m gantutor train {name} --seed {seed}",
-        "seed": str(seed), "steps": str(steps), "minutes": f"{minutes:.2f}",
-        "threads": str(torch.get_num_threads()),
-        "versions": json.dumps({"gantutor": gantutor.__version__, "torch": torch.__version__}),
-        "history": json.dumps({k: [round(v, 4) for v in values[:: max(1, steps // 500)]]
-                               for k, values in history.items()}),
-    }
-
-
-def train(name, seed=0, steps=None, progress=True):
-    """Trains recipe `name`, saves its generators into data/checkpoints, returns its panel."""
-    method, metadata = trained(name, seed, steps, progress)
-    metadata["panel"] = json.dumps(judge(method, name))
-    save_weights(checkpoint_path(name, seed), generators(method), metadata, half=True)
-    return json.loads(metadata["panel"])
-
-
-def load(name, seed=0):
-    """The trained method of a shipped checkpoint, in eval mode; discriminators are untrained."""
-    method = make(name)
-    load_weights(checkpoint_path(name, seed), generators(method))
-    return method.eval().requires_grad_(False)
-
-
-def rejudge(name, seed=0):
-    """Writes the panel of a shipped checkpoint again, after the judges have changed."""
-    path, method = checkpoint_path(name, seed), load(name, seed)
-    metadata = read_metadata(path) | {"panel": json.dumps(judge(method, name))}
-    save_weights(path, generators(method), metadata, half=True)
-    return json.loads(metadata["panel"])
-
-
-def shipped_panel(name, seed=0):
-    """The panel stored with a shipped checkpoint (a test derives it again)."""
-    return json.loads(read_metadata(checkpoint_path(name, seed))["panel"])
-
-
-def shipped_panels(name):
-    """The panels of every shipped seed of recipe `name`, in order."""
-    return [shipped_panel(name, seed) for seed in seeds(name)]
-
-
-def seeds(name):
-    """The seeds of which recipe `name` ships checkpoints, in order."""
-    paths = (data.data_folder() / "checkpoints").glob(f"{name}_*.safetensors")
-    return sorted(int(path.stem.rpartition("_")[2]) for path in paths)
+SWEEP = {
+    (constraint, layer, weight): landscapes(partial(constrained, embed, weight))
+    for constraint, layer, weights in (
+        ("pixel", None, (0.1, 0.3, 1.0, 3.0)),
+        ("random", "relu3_3", (0.3, 1.0, 3.0)),
+        ("text", "relu1_2", (0.3, 1.0, 3.0)),
+        ("text", "relu2_2", (0.3, 1.0, 3.0, 10.0)),
+        ("text", "relu3_3", (0.3, 1.0, 3.0)))
+    for embed in [partial(vgg_features, constraint, layer) if layer else nn.Identity]
+    for weight in weights}

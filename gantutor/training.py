@@ -3,19 +3,20 @@
 `fit` knows two players and nothing of the method: see `gantutor.methods` for what it calls.
 """
 
-import os
-import random
+import math
 import signal
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm.auto import tqdm
+
+from gantutor.saving import random_state, require_writable, set_random_state, target
+from gantutor.state import Run, checked_settings, whole_number
+
+MOST_SKIPS = 20  # steps in a row that float16's scaler may leave out before the run is stopped
+RESUME = ("state", "weights")
 
 
 class TrainingDiverged(RuntimeError):
@@ -24,23 +25,10 @@ class TrainingDiverged(RuntimeError):
     def __init__(self, step, player, name, value):
         super().__init__(
             f"step {step}: the {player}'s {name} is {value}. The weights are those of the last "
-            "good step. Usual remedies: a lower learning rate, a smaller loss weight, no mixed "
-            "precision.")
+            "whole step. Usual remedies: a lower learning rate, a smaller loss weight, float32. "
+            'With a save_path, `fit(..., resume="weights")` goes on from these weights with other '
+            "settings.")
         self.step, self.player, self.name, self.value = step, player, name, value
-
-
-class History(dict):
-    """Losses by name, "step" and "seconds": equally long lists, one entry every few steps.
-
-    A term that joins during the run is NaN before that.
-    """
-
-
-def seed_everything(seed):
-    """Seeds torch (all devices), numpy and `random`."""
-    torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - what a reader's own transforms draw from
-    random.seed(seed)
 
 
 def linear_decay(step, steps, decay_from=0.5):
@@ -53,166 +41,7 @@ def linear_decay(step, steps, decay_from=0.5):
     return 1.0 if step < start else (steps - step) / (steps - start)
 
 
-def _parameters(networks):
-    """Every parameter once: shared layers listed twice would be stepped twice."""
-    return list({id(p): p for net in networks for p in net.parameters()}.values())
-
-
-# ------------------------------------------------------------ saving, whole
-
-
-def atomically(path, write):
-    """Calls write(temporary path), then moves the file into place: whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # safetensors makes files that only their owner can read
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_weights(path, modules, metadata=None, half=False):
-    """Writes the networks {"G_xy": net, ...} as one safetensors file with string `metadata`.
-
-    `half` stores float16 (half the size, about 1e-3 relative precision). A tensor that several
-    networks share is written once, under the first one's name.
-    """
-    named = {f"{name}.{key}": t for name, net in modules.items()
-             for key, t in net.state_dict().items()}
-    once = {t.data_ptr(): key for key, t in reversed(named.items())}
-    tensors = {key: (t.half() if half and t.is_floating_point() else t).detach().cpu().clone()
-               for key, t in named.items() if once[t.data_ptr()] == key}
-    tensors = {key: t.contiguous() for key, t in tensors.items()}
-    atomically(path, lambda temporary: save_file(tensors, temporary, metadata or {}))
-
-
-def load_weights(path, modules):
-    """Loads what `save_weights` wrote into the networks given; returns the metadata.
-
-    FileNotFoundError, or ValueError naming the file and the key that is missing or misshapen.
-    Networks of the file that are not asked for are left alone.
-    """
-    with _open_weights(path) as file:
-        keys = set(file.keys())
-        shared = set()  # places in memory that an earlier network has filled
-        for name, net in modules.items():
-            own = net.state_dict()
-            for key, tensor in own.items():
-                place = tensor.data_ptr()
-                if f"{name}.{key}" not in keys and place in shared:
-                    continue
-                shared.add(place)
-                if f"{name}.{key}" not in keys:
-                    raise ValueError(f"{path}: no tensor {name}.{key}")
-                stored = file.get_tensor(f"{name}.{key}")
-                if stored.shape != tensor.shape:
-                    raise ValueError(f"{path}: {name}.{key} has shape {tuple(stored.shape)}, "
-                                     f"expected {tuple(tensor.shape)}")
-                own[key] = stored.to(tensor.dtype)
-            net.load_state_dict(own)
-        return file.metadata() or {}
-
-
-def read_metadata(path):
-    """The metadata of a safetensors file: a dict of strings."""
-    with _open_weights(path) as file:
-        return file.metadata() or {}
-
-
-def _open_weights(path):
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    try:
-        return safe_open(path, "pt")
-    except Exception as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
-
-
-def random_state():
-    """The state of every random generator a run draws from, as plain tensors and lists."""
-    name, keys, position, gauss, cached = np.random.get_state()  # noqa: NPY002
-    return {"torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, gauss, cached],
-            "python": random.getstate()}
-
-
-def set_random_state(state):
-    """Sets what `random_state` gave."""
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-
-
-# ----------------------------------------------------------------- the loop
-
-
-class _Run:
-    """Everything a training state holds; `fit` owns one."""
-
-    def __init__(self, method, data, settings, device):
-        self.autocast, self.scaler = _precision(device, settings["amp"])
-        generators, discriminators = method.players()
-        self.method, self.data, self.settings, self.device = method, data, settings, device
-        self.parameters = {"generator": _parameters(generators),
-                           "discriminator": _parameters(discriminators)}
-        rates = {"generator": settings["lr"], "discriminator": settings["lr_d"]}
-        self.optimisers = {player: torch.optim.Adam(p, rates[player], tuple(settings["betas"]))
-                           for player, p in self.parameters.items() if p}
-        self.step, self.history, self.seconds = 0, History(step=[], seconds=[]), 0.0
-        self.parts = {}  # the latest of both players: G may sit out the steps that are logged
-
-    def save(self, path):
-        state = {"gantutor": 1, "settings": self.settings, "step": self.step,
-                 "seconds": self.seconds, "history": dict(self.history),
-                 "parts": {name: float(value) for name, value in self.parts.items()},
-                 "method": self.method.state_dict(), "data": self.data.state_dict(),
-                 "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
-                 "scaler": self.scaler.state_dict(), "random": random_state()}
-        atomically(path, lambda temporary: torch.save(state, temporary))
-
-    def load(self, path):
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            version = state["gantutor"]
-        except Exception as error:
-            raise ValueError(f"{path}: not a gantutor training state ({error}); move it away to "
-                             "start afresh") from None
-        if version != 1:
-            raise ValueError(f"{path}: training state of version {version}, expected 1")
-        for name, value in self.settings.items():
-            if state["settings"].get(name) != value:
-                raise ValueError(f"{path}: was started with {name}={state['settings'].get(name)},"
-                                 f" cannot go on with {name}={value}")
-        try:
-            self.method.load_state_dict(state["method"])
-            self.data.load_state_dict(_to_cpu(state["data"]))
-            for player, optimiser in self.optimisers.items():
-                optimiser.load_state_dict(state["optimisers"][player])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path}: the state of another method or other data ({error})"
-                             ) from None
-        self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.parts = state["step"], state["seconds"], state["parts"]
-        self.history = History(state["history"])
-        set_random_state(_to_cpu(state["random"]))
-
-
-def _to_cpu(value):
-    if isinstance(value, torch.Tensor):
-        return value.cpu()
-    if isinstance(value, dict):
-        return {k: _to_cpu(v) for k, v in value.items()}
-    return [_to_cpu(v) for v in value] if isinstance(value, list) else value
+# ----------------------------------------------------------------- one step
 
 
 def _play(run, player, batch, factor):
@@ -222,131 +51,178 @@ def _play(run, player, batch, factor):
         factor = 1.0
     for group in optimiser.param_groups:
         group["lr"] = run.settings["lr" if player == "generator" else "lr_d"] * factor
-    loss_of = getattr(run.method, f"{player}_loss")
     with run.autocast():
-        total, parts = loss_of(batch)
+        total, parts = getattr(run.method, f"{player}_loss")(batch)
     for name, value in {**parts, "total loss": total.detach()}.items():
         if not torch.isfinite(value):
             raise TrainingDiverged(run.step + 1, player, name, value.item())
     optimiser.zero_grad(set_to_none=True)
-    scaler = run.scaler
+    scaler = run.scalers[player]
     scaler.scale(total).backward()
-    if scaler.is_enabled():  # its own guard skips a step with infinite gradients
-        scaler.step(optimiser)
-        scaler.update()
-    else:
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise TrainingDiverged(run.step + 1, player, "gradient norm", norm.item())
-        optimiser.step()
+    if scaler.is_enabled():
+        _scaled_step(run, player)
+        return parts
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if not torch.isfinite(norm):
+        raise TrainingDiverged(run.step + 1, player, "gradient norm", norm.item())
+    optimiser.step()
     return parts
+
+
+def _scaled_step(run, player):
+    """float16's step: skipped, with a smaller scale, where a gradient is not finite."""
+    scaler, scale = run.scalers[player], run.scalers[player].get_scale()
+    scaler.step(run.optimisers[player])
+    scaler.update()
+    skipped = scaler.get_scale() < scale
+    run.skipped[player] = run.skipped[player] + 1 if skipped else 0
+    if run.skipped[player] >= MOST_SKIPS:
+        raise TrainingDiverged(run.step + 1, player, f"gradient norm ({MOST_SKIPS} steps in a row)",
+                               math.nan)
 
 
 def _one_step(run):
     """G first, with D frozen (its weight gradients would be thrown away), then D."""
     settings = run.settings
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
+    if hasattr(run.method, "progress"):  # methods whose terms join late follow it
+        run.method.progress = run.step / settings["steps"]
     batch = {k: v.to(run.device) for k, v in run.data.next_batch().items()}
-    frozen = run.parameters["discriminator"]
+    discriminator = run.parameters["discriminator"]
+    count = len(next(iter(batch.values())))
     if run.step % settings["n_critic"] == 0:
-        for p in frozen:
+        for p in discriminator:
             p.requires_grad_(False)
         try:
             run.parts |= _play(run, "generator", batch, factor)
         finally:
-            for p in frozen:
+            for p in discriminator:
                 p.requires_grad_(True)
-    if frozen:
+    if discriminator:
         run.parts |= _play(run, "discriminator", batch, factor)
     run.step += 1
-    return len(next(iter(batch.values())))
+    return count
 
 
 @contextmanager
 def _whole_step():
-    """Ctrl-C waits for the end of the block: half a step cannot be resumed bit for bit."""
-    if threading.current_thread() is not threading.main_thread():  # gets no Ctrl-C
+    """The first Ctrl-C waits for the end of the block, the second gets through.
+
+    Half a step cannot be resumed bit for bit. A handler of the reader's own is called, then or
+    now; where Ctrl-C is ignored, it stays so.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
         yield
         return
+    act = usual if callable(usual) else signal.default_int_handler
     asked = []
-    usual = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+
+    def wait(number, frame):
+        if asked:
+            act(number, frame)
+        asked.append((number, frame))
+
+    signal.signal(signal.SIGINT, wait)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual or signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler if usual is None else usual)
     if asked:
-        raise KeyboardInterrupt
+        act(*asked[0])
 
 
 def _call(callback, run):
     """A preview may draw random numbers (dropout); the run's own must not move with it."""
     state = random_state()
-    callback(run.step, run.method, run.history)
-    set_random_state(state)
+    try:
+        callback(run.step, run.method, run.history)
+    finally:
+        set_random_state(state)
+        run.method.train()
 
 
-def _precision(device, amp):
-    """(autocast context, gradient scaler): bfloat16 where the device has it, else float16."""
-    kind = torch.device(device).type
-    native = kind == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
-    dtype = torch.bfloat16 if native else torch.float16
-    scaler = torch.amp.GradScaler(kind, enabled=amp and dtype == torch.float16)
-    return lambda: torch.autocast(kind, dtype, enabled=amp), scaler
+# ----------------------------------------------------------------- fit
 
 
 def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5, decay_d=True,
-        n_critic=1, device="cpu", amp=False, save_path=None, save_every=200, callback=None,
-        callback_every=50, progress=True):
+        n_critic=1, device="cpu", precision="float32", save_path=None, save_every=200,
+        resume="state", callback=None, callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
     method: see `gantutor.methods`; data: has next_batch() -> dict of tensors, state_dict() and
     load_state_dict(). One Adam for all generators (lr), one for all discriminators (lr_d, by
     default the same), both constant for `decay_from` of the run and then linear towards 0; with
-    decay_d=False the discriminators' stays, so that they keep up to the end.
-    n_critic: the generator plays in every n_critic-th step only, the first among them (the others
-    are the discriminator's alone, which needs a method whose discriminator_loss translates anew).
-    device, amp: where to run, and whether in mixed precision.
+    decay_d=False the discriminators' stays, so that they keep up to the end. Parameters that are
+    frozen beforehand stay frozen.
+    n_critic: the generators play in every n_critic-th step only, the first among them; the other
+    steps are the discriminators' alone.
+    device, precision: where to run, and in what the networks compute: "float32", "bfloat16",
+    "float16", or "auto", mixed precision where `device` has it natively (bfloat16; on older GPUs
+    float16; else float32). `History.precision` says what was used.
 
-    save_path: a training state, written every `save_every` steps, at the end, when the run
-    diverges (the last good weights) and when it is interrupted (at the end of that step); where
-    the file exists already, training goes on from it, on the CPU bit for bit as if it had never
-    stopped.
+    save_path: a training state, written every `save_every` steps and at the end; and, as of the
+    last whole step, when the run diverges, is interrupted or fails. Where the file exists already,
+    training goes on from it, on the CPU bit for bit as if it had never stopped. With
+    resume="weights" only the weights are taken from it: a new run starts from them, whose steps,
+    learning rate and data may be others.
     callback(step, method, history) is called first, every `callback_every` steps, and at the end.
 
     Raises TrainingDiverged where a loss or gradient is not finite, before the step is taken;
-    ValueError for a foreign state file or one started with other settings.
+    ValueError for an argument out of range, a foreign state file, or one started with another
+    method, other data or settings; OSError where save_path cannot be written.
     """
-    settings = {"steps": steps, "lr": lr, "lr_d": lr if lr_d is None else lr_d,
-                "betas": list(betas), "decay_from": decay_from, "decay_d": decay_d,
-                "n_critic": n_critic, "amp": amp}
+    settings = checked_settings(steps, lr, lr if lr_d is None else lr_d, betas, decay_from, decay_d,
+                        n_critic, precision)
+    save_every, callback_every = (whole_number(name, value, 1) for name, value in (
+        ("save_every", save_every), ("callback_every", callback_every)))
+    if resume not in RESUME:
+        raise ValueError(f"resume={resume!r}: expected one of {', '.join(RESUME)}")
+    if save_path is not None:
+        require_writable(save_path)
     method.to(device).train()
-    run = _Run(method, data, settings, device)
-    if save_path is not None and Path(save_path).exists():
-        run.load(save_path)
-    bar = tqdm(total=steps, initial=run.step, disable=not progress, unit="step",
+    run = Run(method, data, settings, device)
+    if save_path is not None and target(save_path).exists():
+        run.load(save_path, weights_only=resume == "weights")
+        if run.step == settings["steps"]:
+            print(f"{save_path}: this run has finished all of its {run.step} steps; nothing was "
+                  'trained. resume="weights" starts a new run from its weights.')
+    bar = tqdm(total=run.settings["steps"], initial=run.step, disable=not progress, unit="step",
                mininterval=0.3, smoothing=0.1)
-    if callback and run.step < steps:
-        _call(callback, run)
-    began, seconds_before, images = time.perf_counter(), run.seconds, 0
     try:
+        _loop(run, bar, save_path, save_every, callback, callback_every)
+    finally:
+        bar.close()
+    return run.history
+
+
+def _loop(run, bar, save_path, save_every, callback, callback_every):
+    steps = run.settings["steps"]
+    began, seconds_before, images, saved = time.perf_counter(), run.seconds, 0, run.step
+    try:
+        if callback and run.step < steps:
+            _call(callback, run)
         while run.step < steps:
             with _whole_step():
-                images += _one_step(run)
+                run.keep()
+                try:
+                    images += _one_step(run)
+                except BaseException:
+                    run.undo()
+                    raise
                 run.seconds = seconds_before + time.perf_counter() - began
                 if run.step % 10 == 0 or run.step == steps:
                     _log(run, bar, images / (time.perf_counter() - began))
                 bar.update()
             if save_path is not None and (run.step % save_every == 0 or run.step == steps):
                 run.save(save_path)
+                saved = run.step
             if callback and (run.step % callback_every == 0 or run.step == steps):
                 _call(callback, run)
-    except (TrainingDiverged, KeyboardInterrupt):
-        if save_path is not None:
+    except BaseException:
+        if save_path is not None and run.step > saved:
             run.save(save_path)
         raise
-    finally:
-        bar.close()
-    return run.history
 
 
 def _log(run, bar, images_per_second):

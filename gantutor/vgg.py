@@ -1,4 +1,4 @@
-"""VGG16 as a fixed embedding (room: models): the constraint of notebook 02.
+"""VGG16 as a fixed embedding: the constraint of notebook 02.
 
 The shipped weights are those of a VGG16 that was tuned to find text in photographs; what they
 are, whose, and how `data/vgg/vgg16_text.safetensors` is made stands in data/README.md.
@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.data import data_folder
 from gantutor.models import require_images
-from gantutor.training import load_weights
+from gantutor.saving import data_folder, load_weights
 
 # VGG16 as far as it ships: (layer, channels), a 2 x 2 maximum before each later block.
 LAYERS = {"relu1_1": 64, "relu1_2": 64, "relu2_1": 128, "relu2_2": 128,

@@ -1,9 +1,10 @@
-"""What the checks share: calling the learner's code, reading its numbers, and toy networks.
+"""What the checks share: calling the learner's code, reading its answer, and toy networks.
 
 The toys are so small that a loss on them can be computed by hand; their images are 4 high and 6
 wide, so that a swapped H and W shows.
 """
 
+import dis
 import inspect
 import numbers
 import types
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check import NotAttempted, Wrong, describe
+from gantutor.check.verdict import LIBRARIES, NotAttempted, Wrong, describe
 
 
 def kind(value):
@@ -27,7 +28,8 @@ def kind(value):
 def call(answer, **arguments):
     """answer(*arguments) as the learner's code: what it raises or spoils is `Wrong`.
 
-    NotAttempted where it returns None, Ellipsis, or a tuple of nothing else.
+    NotAttempted where it returns None, Ellipsis, or a tuple of nothing else, and where it raises
+    NotImplementedError.
     """
     wanted = f"({', '.join(arguments)})"
     if not callable(answer) or isinstance(answer, torch.nn.Module):
@@ -44,6 +46,8 @@ def call(answer, **arguments):
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        if isinstance(error, NotImplementedError) and _raised_by_the_learner(error):
+            raise NotAttempted("it raises NotImplementedError") from None
         raise Wrong(f"your code raised {describe(error)}") from None
     for name, tensor in before.items():
         if not torch.equal(tensor, arguments[name]):
@@ -51,8 +55,26 @@ def call(answer, **arguments):
                         "afterwards gets something else.")
     parts = result if isinstance(result, tuple) and result else (result,)
     if all(part is None or part is ... for part in parts):
-        raise NotAttempted
+        raise NotAttempted("it returns None", "If you have, a `return` is missing.")
     return result
+
+
+def _raised_by_the_learner(error):
+    """A `raise` in the learner's own code; torch raises NotImplementedError too, for other ends."""
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    code = last.tb_frame.f_code
+    return (not code.co_filename.startswith(LIBRARIES)
+            and code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"])
+
+
+def again(answer, when, **arguments):
+    """A later call, after one that worked: what looks like a stub now is a forgotten branch."""
+    try:
+        return call(answer, **arguments)
+    except NotAttempted as how:
+        raise Wrong(f"{how.args[0]} {when}: a `return` is missing in one branch.") from None
 
 
 def number(value, what):
@@ -88,8 +110,8 @@ def compare(found, expected, mistakes):
     raise Wrong(f"The value is not right. {numbers_}")
 
 
-def scalar(value, what="the loss"):
-    """The learner's loss as a tensor of one finite number."""
+def scalar(value, what="the loss", finite=True):
+    """The learner's loss as a tensor of one number; `finite`: inf and nan are refused."""
     if isinstance(value, numbers.Real):
         raise Wrong(f"{what} is a plain Python number, which has no gradient: leave out .item() or "
                     "float() and return the tensor.")
@@ -98,7 +120,8 @@ def scalar(value, what="the loss"):
     if value.numel() != 1:
         raise Wrong(f"{what} has shape {tuple(value.shape)}, expected one number: the mean over "
                     "all images and pixels is missing.")
-    number(value.detach(), what)
+    if finite:
+        number(value.detach(), what)
     return value.reshape(())
 
 
@@ -141,22 +164,25 @@ class PatchScore(nn.Module):
         return weight * F.avg_pool2d(image.mean(1, keepdim=True), 2) + self.bias  # (N, 1, 2, 3)
 
 
-def gradients(loss, *networks):
-    """For each network the gradients of its parameters, (n,), or None where none arrives."""
-    if not loss.requires_grad:
-        return [None] * len(networks)
-    found = []
-    for net in networks:
-        try:
-            parts = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True,
-                                        allow_unused=True)
-        except RuntimeError as error:
-            raise Wrong("the loss's graph is used up: return the loss and leave backward() to the "
-                        f"loop ({describe(error)}).") from None
-        none = all(part is None for part in parts)
-        found.append(None if none else torch.stack(
-            [torch.zeros(()) if part is None else part for part in parts]))
-    return found
+def gradients(loss, *sources):
+    """What of the loss's gradient reaches each source, a network or a tensor: (n,), or None."""
+    return [_gradient(loss, list(source.parameters()) if isinstance(source, nn.Module) else
+                      [source]) for source in sources]
+
+
+def _gradient(loss, tensors):
+    tensors = [t for t in tensors if t.requires_grad]
+    if not tensors or not loss.requires_grad:
+        return None
+    try:
+        parts = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        raise Wrong("the loss's graph is used up: return the loss and leave backward() to the "
+                    f"loop ({describe(error)}).") from None
+    if all(part is None for part in parts):
+        return None
+    return torch.cat([(torch.zeros_like(t) if part is None else part).flatten()
+                      for t, part in zip(tensors, parts, strict=True)])
 
 
 def same(a, b):

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from gantutor.check import Wrong, exercise
 from gantutor.check.answers import (
     Affine,
     PatchScore,
@@ -17,6 +16,7 @@ from gantutor.check.answers import (
     same,
     scalar,
 )
+from gantutor.check.verdict import Wrong, exercise
 from gantutor.losses import (
     bce_discriminator_loss,
     bce_generator_loss,

@@ -7,10 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check import Wrong, describe, exercise
-from gantutor.check.answers import Affine, call, close, compare, gradients, kind, number, scalar
+from gantutor.check.answers import (
+    Affine,
+    again,
+    call,
+    close,
+    compare,
+    gradients,
+    kind,
+    number,
+    scalar,
+)
 from gantutor.check.answers import two_numbers as pair_of
-from gantutor.check.loop import again
+from gantutor.check.verdict import Wrong, describe, exercise
 from gantutor.losses import bce_discriminator_loss as bce
 
 

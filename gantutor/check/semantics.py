@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check import Wrong, exercise
 from gantutor.check.answers import call, close, compare, gradients, images, kind, same, scalar
+from gantutor.check.verdict import Wrong, exercise
 
 
 class _Half(nn.Module):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check import Wrong, describe, exercise
 from gantutor.check.answers import Affine, call, compare, kind, number, scalar
+from gantutor.check.verdict import Wrong, describe, exercise
 from gantutor.losses import kl_loss
 from gantutor.metrics import high_frequency_energy
 

@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check import Wrong, exercise
 from gantutor.check.answers import (
     call,
     close,
@@ -14,6 +13,7 @@ from gantutor.check.answers import (
     scalar,
     two_numbers,
 )
+from gantutor.check.verdict import Wrong, exercise
 from gantutor.faces import BLOCKS, code_vector
 from gantutor.losses import gradient_penalty as true_penalty
 from gantutor.methods.stargan import JointStarGAN

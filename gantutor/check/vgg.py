@@ -4,7 +4,6 @@ import math
 
 import torch
 
-from gantutor.check import Wrong, exercise
 from gantutor.check.answers import (
     Affine,
     call,
@@ -16,6 +15,7 @@ from gantutor.check.answers import (
     same,
     scalar,
 )
+from gantutor.check.verdict import Wrong, exercise
 from gantutor.vgg import MEAN, STD
 
 SUM = "This is a sum, not a mean: the loss now grows with the batch and the image size."

@@ -4,12 +4,46 @@ players()                  -> (generators, discriminators): two lists of network
 generator_loss(batch)      -> (total, parts): what the generators lower; called first
 discriminator_loss(batch)  -> (total, parts): what the discriminators lower, on the same batch
 translate(x)               -> the translation of x into Y
+ships                      the names of the networks that a checkpoint holds
 
-`batch` is {"x": (N, 3, H, W), "y": (N, 3, H, W)} in [-1, 1]; `parts` names the detached terms.
-Nothing else in the package knows what a CycleGAN is.
+`batch` is {"x": (N, 3, H, W), "y": (N, 3, H, W)} in [-1, 1], a new dict every step. generator_loss
+leaves its translations in it ("fake_y"), discriminator_loss judges those. `parts` names the
+detached terms. A method whose terms join late has an attribute `progress`: `fit` sets it to the
+share of the run that is over. Nothing else in the package knows what a CycleGAN is.
 """
+
+import torch
+from torch import nn
 
 
 def detached(**parts):
     """The named parts of a loss for the progress bar: no graph, no copy to the host."""
     return {name: value.detach() for name, value in parts.items()}
+
+
+def kept(batch, name, make):
+    """batch[name], detached: the translation that generator_loss has left there.
+
+    In a step that the generators sit out (`fit(..., n_critic=5)`), make() draws it now.
+    """
+    if name not in batch:
+        with torch.no_grad():
+            batch[name] = make()
+    return batch[name].detach()
+
+
+class Frozen(nn.Module):
+    """A network that nothing trains: in eval mode and without gradients to its weights, for good.
+
+    Dropout and batch normalisation would make a fixed network answer differently from call to call.
+    """
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net.requires_grad_(False).eval()
+
+    def train(self, mode=True):
+        return super().train(False)
+
+    def forward(self, x):
+        return self.net(x)

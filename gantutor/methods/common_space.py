@@ -5,19 +5,18 @@ import math
 import torch
 from torch import nn
 
-from gantutor.data import shuffled_colours
 from gantutor.losses import (
     bce_discriminator_loss,
-    code_consistency_loss,
     cycle_consistency_loss,
     gradient_penalty,
     gradient_reversal,
     kl_loss,
     sampled,
+    semantic_consistency_loss,
     wgan_discriminator_loss,
     wgan_generator_loss,
 )
-from gantutor.methods import detached
+from gantutor.methods import detached, kept
 
 
 def domain_ramp(p):
@@ -26,6 +25,16 @@ def domain_ramp(p):
     Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 4.
     """
     return 2 / (1 + math.exp(-10 * p)) - 1
+
+
+def shuffled_colours(images, share):
+    """A random `share` of the images with red, green and blue in another order, drawn for each.
+
+    images: (N, 3, H, W); returns the same shape. One order in six is the old one.
+    """
+    orders = torch.rand(len(images), 3).argsort(1)
+    orders[torch.rand(len(images)) >= share] = torch.arange(3)
+    return images[torch.arange(len(images))[:, None], orders]
 
 
 def late_ramp(p, start=0.5, end=0.65):
@@ -41,6 +50,8 @@ class VAEGAN(nn.Module):
     taken on pixels, D is a Wasserstein critic with gradient penalty, and it does not judge pictures
     from random codes, which nothing here needs. Batches hold the images under the key `domain`.
     """
+
+    ships = ("E", "G")
 
     def __init__(self, E, G, D, domain="y", lambda_rec=10.0, lambda_kl=0.0, lambda_gan=0.0,
                  lambda_gp=10.0):
@@ -59,19 +70,20 @@ class VAEGAN(nn.Module):
         x = batch[self.domain]
         mu = self.E(x)
         z = sampled(mu) if self.lambda_kl else mu
-        self.drawn = self.G(z)
-        rec = cycle_consistency_loss(x, self.drawn)
+        batch["drawn"] = drawn = self.G(z)
+        rec = cycle_consistency_loss(x, drawn)
         total, parts = self.lambda_rec * rec, detached(rec=rec)
         if self.lambda_kl:
             kl = kl_loss(mu)
             total, parts = total + self.lambda_kl * kl, parts | detached(kl=kl)
         if self.lambda_gan:
-            gan = wgan_generator_loss(self.D(self.drawn))
+            gan = wgan_generator_loss(self.D(drawn))
             total, parts = total + self.lambda_gan * gan, parts | detached(G=gan)
         return total, parts
 
     def discriminator_loss(self, batch):
-        real, fake = batch[self.domain], self.drawn.detach()
+        real = batch[self.domain]
+        fake = kept(batch, "drawn", lambda: self.translate(real))
         critic = wgan_discriminator_loss(self.D(real), self.D(fake))
         penalty = gradient_penalty(self.D, real, fake)
         return critic + self.lambda_gp * penalty, detached(D=critic, gp=penalty)
@@ -85,6 +97,8 @@ class CoGAN(nn.Module):
     gradient penalty here. There is no encoder, so nothing to translate a given x with.
     z_shape: (channels, h, w) of the z that the decoders take.
     """
+
+    ships = ("G_x", "G_y")
 
     def __init__(self, G_x, G_y, D_x, D_y, z_shape=(16, 4, 4), lambda_gp=10.0):
         super().__init__()
@@ -100,22 +114,24 @@ class CoGAN(nn.Module):
         return self.G_x(z), self.G_y(z)
 
     def generator_loss(self, batch):
-        self.fakes = self.sample(len(batch["x"]))
-        G_x, G_y = (wgan_generator_loss(D(fake))
-                    for D, fake in zip((self.D_x, self.D_y), self.fakes, strict=True))
+        batch["fake_x"], batch["fake_y"] = fake_x, fake_y = self.sample(len(batch["x"]))
+        G_x, G_y = wgan_generator_loss(self.D_x(fake_x)), wgan_generator_loss(self.D_y(fake_y))
         return G_x + G_y, detached(G_x=G_x, G_y=G_y)
 
     def discriminator_loss(self, batch):
         total, parts = 0.0, {}
-        for name, D, fake in zip("xy", (self.D_x, self.D_y), self.fakes, strict=True):
-            critic = wgan_discriminator_loss(D(batch[name]), D(fake.detach()))
+        count = len(batch["x"])
+        fake_x = kept(batch, "fake_x", lambda: self.sample(count)[0])
+        fake_y = kept(batch, "fake_y", lambda: self.sample(count)[1])
+        for name, D, fake in (("x", self.D_x, fake_x), ("y", self.D_y, fake_y)):
+            critic = wgan_discriminator_loss(D(batch[name]), D(fake))
             penalty = gradient_penalty(D, batch[name], fake)
             total = total + critic + self.lambda_gp * penalty
             parts |= detached(**{f"D_{name}": critic, f"gp_{name}": penalty})
         return total, parts
 
 
-class SharedSpace(nn.Module):
+class TwoAutoencoders(nn.Module):
     """x -> E_x -> code -> G_y -> y': two auto-encoders, linked by nothing but what they share.
 
     Which layers E_x and E_y, G_x and G_y have in common is decided where they are made
@@ -123,6 +139,8 @@ class SharedSpace(nn.Module):
     UNIT (Liu, Breuel, Kautz, "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017):
     the code is z = E(x) + noise.
     """
+
+    ships = ("E_x", "E_y", "G_x", "G_y")
 
     def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0):
         super().__init__()
@@ -144,50 +162,46 @@ class SharedSpace(nn.Module):
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
-        self.mu_x, self.mu_y = self.E_x(x), self.E_y(y)
-        self.z_x, self.z_y = self.code(self.mu_x), self.code(self.mu_y)
-        rec = (cycle_consistency_loss(x, self.G_x(self.z_x))
-               + cycle_consistency_loss(y, self.G_y(self.z_y)))
+        mu_x, mu_y = self.E_x(x), self.E_y(y)
+        z_x, z_y = self.code(mu_x), self.code(mu_y)
+        batch |= {"mu_x": mu_x, "mu_y": mu_y, "z_x": z_x, "z_y": z_y}  # for the terms to come
+        rec = cycle_consistency_loss(x, self.G_x(z_x)) + cycle_consistency_loss(y, self.G_y(z_y))
         total, parts = self.lambda_rec * rec, detached(rec=rec)
         if self.lambda_kl:
-            kl = kl_loss(self.mu_x) + kl_loss(self.mu_y)
+            kl = kl_loss(mu_x) + kl_loss(mu_y)
             total, parts = total + self.lambda_kl * kl, parts | detached(kl=kl)
         return total, parts
 
 
-class AlignedSpace(SharedSpace):
-    """`SharedSpace` and one term more: D_z must not be able to tell E_x(x) from E_y(y).
+class AlignedCodes(TwoAutoencoders):
+    """`TwoAutoencoders` and one term more: D_z must not be able to tell E_x(x) from E_y(y).
 
     Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with a domain for the attribute.
     The encoders lower the loss of swapped labels, D_z that of the right ones (X is 1), in turn.
-    Their term rises over the run (`domain_ramp`); steps: how often the encoders will play, 0 for
-    no ramp. D_z takes codes of its own batch, so `fit(..., n_critic=4)` lets it play four times.
+    Their term rises over the run (`domain_ramp`). D_z encodes its batch anew, so that in
+    `fit(..., n_critic=4)` it plays four times as often as the encoders.
     """
 
-    def __init__(self, *coders, D_z, lambda_dom=2.0, steps=0, **weights):
+    progress = 1.0  # the share of the run that is over; `fit` sets it, and without `fit` all is on
+
+    def __init__(self, *coders, D_z, lambda_dom=2.0, **weights):
         super().__init__(*coders, **weights)
-        self.D_z, self.lambda_dom, self.steps = D_z, lambda_dom, steps
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a resumed run's ramps
+        self.D_z, self.lambda_dom = D_z, lambda_dom
 
     def players(self):
         return super().players()[0], [self.D_z]
-
-    def progress(self):
-        """The share of the run that is over, in [0, 1]; 1 without ramps."""
-        return min(1.0, self.step.item() / self.steps) if self.steps else 1.0
 
     def domain_loss(self, z_x, z_y):
         """What the encoders lower: D_z taking each code for the other domain's."""
         return bce_discriminator_loss(self.D_z(z_y), self.D_z(z_x))
 
     def generator_loss(self, batch):
-        rise = domain_ramp(self.progress()) if self.steps else 1.0
-        self.step += 1
         total, parts = super().generator_loss(batch)
         if not self.lambda_dom:
             return total, parts
-        dom = self.domain_loss(self.z_x, self.z_y)
-        return total + self.lambda_dom * rise * dom, parts | detached(dom=dom)
+        dom = self.domain_loss(batch["z_x"], batch["z_y"])
+        return (total + self.lambda_dom * domain_ramp(self.progress) * dom,
+                parts | detached(dom=dom))
 
     def discriminator_loss(self, batch):
         with torch.no_grad():
@@ -196,24 +210,29 @@ class AlignedSpace(SharedSpace):
         return loss, detached(D_z=loss)
 
 
-class ReversedSpace(AlignedSpace):
+class ReversedCodes(AlignedCodes):
     """The game for the codes without alternating steps: a gradient reversal layer.
 
-    Ganin, Lempitsky, ICML 2015. D_z is trained by the encoders' own backward pass: it lowers the
-    loss, and the sign of its gradient is turned before it reaches the encoders. So the encoders
-    raise D_z's loss, where the alternating game lowers that of the swapped labels.
+    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016. D_z is trained by
+    the encoders' own backward pass: it lowers the loss, and the sign of its gradient is turned
+    before it reaches the encoders. So the encoders raise D_z's loss, where the alternating game
+    lowers that of the swapped labels. lambda_dom and the ramp weigh the reversed gradient alone:
+    D_z learns at its own rate from the first step on.
     """
 
     def players(self):
         return [*super().players()[0], self.D_z], []
 
-    def domain_loss(self, z_x, z_y):
-        return bce_discriminator_loss(self.D_z(gradient_reversal(z_x)),
-                                      self.D_z(gradient_reversal(z_y)))
+    def generator_loss(self, batch):
+        total, parts = TwoAutoencoders.generator_loss(self, batch)
+        weight = self.lambda_dom * domain_ramp(self.progress)
+        dom = bce_discriminator_loss(self.D_z(gradient_reversal(batch["z_x"], weight)),
+                                     self.D_z(gradient_reversal(batch["z_y"], weight)))
+        return total + dom, parts | detached(dom=dom)
 
 
-class CommonSpace(AlignedSpace):
-    """`AlignedSpace` and the terms that translate, each with its own weight, each off by default.
+class CommonSpace(AlignedCodes):
+    """`AlignedCodes` and the terms that translate, each with its own weight, each off by default.
 
     lambda_gan  D_y cannot tell G_y(E_x(x)) from y; so for x   Wasserstein, gradient penalty
     lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; so for y            Anoosheh et al., "ComboGAN", 2018
@@ -229,22 +248,22 @@ class CommonSpace(AlignedSpace):
         self.D_x, self.D_y = D_x, D_y
         self.lambda_gan, self.lambda_gp = lambda_gan, lambda_gp
         self.lambda_cyc, self.lambda_sem = lambda_cyc, lambda_sem
-        self.fakes = None
 
     def players(self):
         return super().players()[0], [self.D_z, self.D_x, self.D_y]
 
     def generator_loss(self, batch):
-        late = late_ramp(self.progress())
+        late = late_ramp(self.progress)
         total, parts = super().generator_loss(batch)
         if not late or not (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
             return total, parts
-        self.fakes = self.G_x(self.z_y), self.G_y(self.z_x)
-        more, named = self.translated_loss(batch["x"], batch["y"], *self.fakes)
+        batch["fake_x"], batch["fake_y"] = self.G_x(batch["z_y"]), self.G_y(batch["z_x"])
+        more, named = self.translated_loss(batch)
         return total + late * more, parts | named
 
-    def translated_loss(self, x, y, fake_x, fake_y):
+    def translated_loss(self, batch):
         """lambda_gan, lambda_cyc and lambda_sem times their terms, and the terms by name."""
+        x, y, fake_x, fake_y = (batch[name] for name in ("x", "y", "fake_x", "fake_y"))
         again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # the codes of x and y, once more
         terms = {}
         if self.lambda_gan:
@@ -254,26 +273,27 @@ class CommonSpace(AlignedSpace):
             terms["cyc"] = (cycle_consistency_loss(x, self.G_x(again_x))
                             + cycle_consistency_loss(y, self.G_y(again_y)))
         if self.lambda_sem:
-            terms["sem"] = (code_consistency_loss(self.mu_x, again_x)
-                            + code_consistency_loss(self.mu_y, again_y))
+            terms["sem"] = (semantic_consistency_loss(batch["mu_x"], again_x)
+                            + semantic_consistency_loss(batch["mu_y"], again_y))
         total = sum(getattr(self, f"lambda_{name}") * term for name, term in terms.items())
         return total, detached(**terms)
 
     def discriminator_loss(self, batch):
         total, parts = super().discriminator_loss(batch)
-        if not self.lambda_gan or self.fakes is None:  # nothing new to judge: D_x and D_y wait
+        if not self.lambda_gan or not late_ramp(self.progress):  # D_x and D_y wait for their term
             return total, parts
-        for name, D, real, fake in (("D_x", self.D_x, batch["x"], self.fakes[0].detach()),
-                                    ("D_y", self.D_y, batch["y"], self.fakes[1].detach())):
+        fake_x = kept(batch, "fake_x", lambda: self.back(batch["y"]))
+        fake_y = kept(batch, "fake_y", lambda: self.translate(batch["x"]))
+        for name, D, real, fake in (("D_x", self.D_x, batch["x"], fake_x),
+                                    ("D_y", self.D_y, batch["y"], fake_y)):
             critic = wgan_discriminator_loss(D(real), D(fake))
             penalty = gradient_penalty(D, real, fake)
             total = total + critic + self.lambda_gp * penalty
             parts |= detached(**{name: critic, f"gp_{name}": penalty})
-        self.fakes = None
         return total, parts
 
 
-class ShuffledSpace(CommonSpace):
+class ShuffledColours(CommonSpace):
     """`CommonSpace`, for which red, green and blue change places in some images at first.
 
     shuffle: the share of the images whose channels come in another order, in the first quarter of
@@ -290,9 +310,8 @@ class ShuffledSpace(CommonSpace):
 
     def shuffled(self, batch):
         """The batch as this step shows it: every image draws its own order, X and Y alike."""
-        fading = late_ramp(self.progress(), 0.25, 0.5) if self.steps else 0.0
-        share = self.shuffle * (1 - fading)
-        return {k: shuffled_colours(v, share) for k, v in batch.items()} if share else batch
+        share = self.shuffle * (1 - late_ramp(self.progress, 0.25, 0.5))
+        return {k: shuffled_colours(batch[k], share) for k in ("x", "y")} if share else batch
 
     def generator_loss(self, batch):
         return super().generator_loss(self.shuffled(batch))

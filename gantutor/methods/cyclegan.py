@@ -9,7 +9,7 @@ from gantutor.losses import (
     lsgan_discriminator_loss,
     lsgan_generator_loss,
 )
-from gantutor.methods import detached
+from gantutor.methods import detached, kept
 
 
 class OneWayCycleGAN(nn.Module):
@@ -19,6 +19,8 @@ class OneWayCycleGAN(nn.Module):
     Adversarial Networks", ICCV 2017, the forward half of eq. 3. G_yx has no discriminator here:
     it only has to undo G_xy.
     """
+
+    ships = ("G_xy", "G_yx")
 
     def __init__(self, G_xy, G_yx, D_y, lambda_cyc=10.0, pool_size=50):
         super().__init__()
@@ -37,13 +39,14 @@ class OneWayCycleGAN(nn.Module):
 
     def generator_loss(self, batch):
         x = batch["x"]
-        self.fake_y = self.G_xy(x)
-        adversarial = lsgan_generator_loss(self.D_y(self.fake_y))
-        cycle = cycle_consistency_loss(x, self.G_yx(self.fake_y))
+        batch["fake_y"] = fake_y = self.G_xy(x)
+        adversarial = lsgan_generator_loss(self.D_y(fake_y))
+        cycle = cycle_consistency_loss(x, self.G_yx(fake_y))
         return adversarial + self.lambda_cyc * cycle, detached(G_xy=adversarial, cycle_x=cycle)
 
     def discriminator_loss(self, batch):
-        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.pool_y(self.fake_y)))
+        fake_y = self.pool_y(kept(batch, "fake_y", lambda: self.G_xy(batch["x"])))
+        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
         return loss, detached(D_y=loss)
 
 
@@ -57,6 +60,8 @@ class CycleGAN(nn.Module):
     lambda_idt multiplies lambda_cyc, as in the authors' code (there 10 and 0.5); 0 leaves the
     identity term out, and its two passes with it.
     """
+
+    ships = ("G_xy", "G_yx")
 
     def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, lambda_idt=0.0, pool_size=50):
         super().__init__()
@@ -75,11 +80,11 @@ class CycleGAN(nn.Module):
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
-        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
-        G_xy = lsgan_generator_loss(self.D_y(self.fake_y))
-        G_yx = lsgan_generator_loss(self.D_x(self.fake_x))
-        cycle_x = cycle_consistency_loss(x, self.G_yx(self.fake_y))
-        cycle_y = cycle_consistency_loss(y, self.G_xy(self.fake_x))
+        batch["fake_y"], batch["fake_x"] = fake_y, fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = lsgan_generator_loss(self.D_y(fake_y))
+        G_yx = lsgan_generator_loss(self.D_x(fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(fake_y))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(fake_x))
         total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
         parts = detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
         if self.lambda_idt:
@@ -88,9 +93,13 @@ class CycleGAN(nn.Module):
             parts |= detached(identity=identity)
         return total, parts
 
+    def fakes(self, batch):
+        """(fake_x, fake_y): G's translations of this batch, without their graph."""
+        return (kept(batch, "fake_x", lambda: self.G_yx(batch["y"])),
+                kept(batch, "fake_y", lambda: self.G_xy(batch["x"])))
+
     def discriminator_loss(self, batch):
-        D_x = lsgan_discriminator_loss(
-            self.D_x(batch["x"]), self.D_x(self.pool_x(self.fake_x)))
-        D_y = lsgan_discriminator_loss(
-            self.D_y(batch["y"]), self.D_y(self.pool_y(self.fake_y)))
+        fake_x, fake_y = self.fakes(batch)
+        D_x = lsgan_discriminator_loss(self.D_x(batch["x"]), self.D_x(self.pool_x(fake_x)))
+        D_y = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.pool_y(fake_y)))
         return D_x + D_y, detached(D_x=D_x, D_y=D_y)

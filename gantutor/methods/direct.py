@@ -3,7 +3,7 @@
 from torch import nn
 
 from gantutor.losses import ImagePool, lsgan_discriminator_loss, lsgan_generator_loss
-from gantutor.methods import detached
+from gantutor.methods import detached, kept
 
 
 class Direct(nn.Module):
@@ -15,6 +15,8 @@ class Direct(nn.Module):
     G_xy: (N, 3, H, W) -> (N, 3, H, W) in [-1, 1]; D_y: images -> scores, one a patch.
     pool_size: earlier translations D_y is also shown (0: none).
     """
+
+    ships = ("G_xy",)
 
     def __init__(self, G_xy, D_y, pool_size=50):
         super().__init__()
@@ -28,11 +30,12 @@ class Direct(nn.Module):
         return self.G_xy(x)
 
     def generator_loss(self, batch):
-        self.fake_y = self.G_xy(batch["x"])
-        adversarial = lsgan_generator_loss(self.D_y(self.fake_y))
+        batch["fake_y"] = self.G_xy(batch["x"])
+        adversarial = lsgan_generator_loss(self.D_y(batch["fake_y"]))
         return adversarial, detached(G_xy=adversarial)
 
     def discriminator_loss(self, batch):
-        fake_y = self.pool_y(self.fake_y)  # the pool detaches: D's step must not move G
+        fake_y = kept(batch, "fake_y", lambda: self.G_xy(batch["x"]))  # D's step must not move G
+        fake_y = self.pool_y(fake_y)  # D sees some older translations in its place
         loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
         return loss, detached(D_y=loss)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.methods import detached
+from gantutor.methods import Frozen, detached, kept
 
 FAKE_X, FAKE_Y, REAL_Y = 0, 1, 2  # D's three classes
 
@@ -23,15 +23,12 @@ class DTN(nn.Module):
     are 15 and 15.
     """
 
+    ships = ("f", "g")
+
     def __init__(self, f, g, D, lambda_const=15.0, lambda_tid=15.0):
         super().__init__()
-        self.f, self.g, self.D = f.requires_grad_(False), g, D
+        self.f, self.g, self.D = Frozen(f), g, D
         self.lambda_const, self.lambda_tid = lambda_const, lambda_tid
-
-    def train(self, mode=True):
-        super().train(mode)
-        self.f.eval()
-        return self
 
     def players(self):
         return [self.g], [self.D]
@@ -41,20 +38,22 @@ class DTN(nn.Module):
 
     def judged(self, images, label):
         """Cross-entropy of D's logits with one class for all images."""
-        return F.cross_entropy(self.D(images), torch.full((len(images),), label,
+        return F.cross_entropy(self.D(images).float(), torch.full((len(images),), label,
                                                           device=images.device))
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
         code = self.f(x)
-        self.fake_x, self.fake_y = self.g(code), self.translate(y)
-        gan = self.judged(self.fake_x, REAL_Y) + self.judged(self.fake_y, REAL_Y)
-        const = F.mse_loss(self.f(self.fake_x), code)
-        tid = F.l1_loss(self.fake_y, y)
+        batch["fake_x"], batch["fake_y"] = fake_x, fake_y = self.g(code), self.translate(y)
+        gan = self.judged(fake_x, REAL_Y) + self.judged(fake_y, REAL_Y)
+        const = F.mse_loss(self.f(fake_x).float(), code.float())
+        tid = F.l1_loss(fake_y.float(), y)
         total = gan + self.lambda_const * const + self.lambda_tid * tid
         return total, detached(gan=gan, const=const, tid=tid)
 
     def discriminator_loss(self, batch):
-        loss = (self.judged(self.fake_x.detach(), FAKE_X) + self.judged(batch["y"], REAL_Y)
-                + self.judged(self.fake_y.detach(), FAKE_Y))
+        fake_x = kept(batch, "fake_x", lambda: self.translate(batch["x"]))
+        fake_y = kept(batch, "fake_y", lambda: self.translate(batch["y"]))
+        loss = (self.judged(fake_x, FAKE_X) + self.judged(batch["y"], REAL_Y)
+                + self.judged(fake_y, FAKE_Y))
         return loss, detached(D=loss)

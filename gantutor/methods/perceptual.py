@@ -1,7 +1,7 @@
 """The VGG constraint: a fixed network must find x and G_xy(x) alike."""
 
 from gantutor.losses import perceptual_loss
-from gantutor.methods import detached
+from gantutor.methods import Frozen, detached
 from gantutor.methods.direct import Direct
 
 
@@ -18,9 +18,9 @@ class Perceptual(Direct):
 
     def __init__(self, G_xy, D_y, embed, lambda_vgg=1.0, pool_size=50):
         super().__init__(G_xy, D_y, pool_size)
-        self.embed, self.lambda_vgg = embed.requires_grad_(False), lambda_vgg
+        self.embed, self.lambda_vgg = Frozen(embed), lambda_vgg
 
     def generator_loss(self, batch):
-        adversarial, parts = super().generator_loss(batch)  # keeps G_xy(x) as self.fake_y
-        content = perceptual_loss(self.embed, batch["x"], self.fake_y)
+        adversarial, parts = super().generator_loss(batch)  # leaves G_xy(x) in the batch
+        content = perceptual_loss(self.embed, batch["x"], batch["fake_y"])
         return adversarial + self.lambda_vgg * content, parts | detached(content=content)

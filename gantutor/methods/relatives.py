@@ -20,9 +20,11 @@ class DiscoGAN(CycleGAN):
     """The cycle with cross-entropy, squared error, and D's features matched on average.
 
     Kim, Cha, Kim, Lee, Kim, "Learning to Discover Cross-Domain Relations with Generative
-    Adversarial Networks", ICML 2017, eq. 5 and 6; the weights are those of the authors' code:
-    (1 - rate) (0.1 adversarial + 0.9 feature matching) + rate squared cycle error, each
-    direction. Their rate is 0.01 for the first 10,000 steps and 0.5 afterwards; here it is fixed.
+    Adversarial Networks", ICML 2017, eq. 5 and 6, with the weights of the authors' code:
+    (1 - rate) (0.1 adversarial + 0.9 feature matching) + rate squared cycle error, each direction.
+    Three departures from that code: its rate is 0.01 for the first 10,000 steps and 0.5 afterwards,
+    here it is fixed; it sums the feature matching over D's layers, here it is their mean; of three
+    of its iterations two train the generators and one trains D, here both play in every step.
 
     D_x, D_y must have `features(images)`, as `SmallDiscriminator` has. No pool, as in the paper.
     """
@@ -33,21 +35,22 @@ class DiscoGAN(CycleGAN):
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
-        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
-        G_xy = bce_generator_loss(self.D_y(self.fake_y))
-        G_yx = bce_generator_loss(self.D_x(self.fake_x))
-        matching = (feature_matching_loss(self.D_y.features(y), self.D_y.features(self.fake_y))
-                    + feature_matching_loss(self.D_x.features(x), self.D_x.features(self.fake_x)))
-        cycle_x = F.mse_loss(self.G_yx(self.fake_y), x)
-        cycle_y = F.mse_loss(self.G_xy(self.fake_x), y)
+        batch["fake_y"], batch["fake_x"] = fake_y, fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = bce_generator_loss(self.D_y(fake_y))
+        G_yx = bce_generator_loss(self.D_x(fake_x))
+        matching = (feature_matching_loss(self.D_y.features(y), self.D_y.features(fake_y))
+                    + feature_matching_loss(self.D_x.features(x), self.D_x.features(fake_x)))
+        cycle_x = F.mse_loss(self.G_yx(fake_y), x)
+        cycle_y = F.mse_loss(self.G_xy(fake_x), y)
         total = ((1 - self.rate) * (0.1 * (G_xy + G_yx) + 0.9 * matching)
                  + self.rate * (cycle_x + cycle_y))
         return total, detached(G_xy=G_xy, G_yx=G_yx, matching=matching,
                                cycle_x=cycle_x, cycle_y=cycle_y)
 
     def discriminator_loss(self, batch):
-        D_x = bce_discriminator_loss(self.D_x(batch["x"]), self.D_x(self.fake_x.detach()))
-        D_y = bce_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.fake_y.detach()))
+        fake_x, fake_y = self.fakes(batch)
+        D_x = bce_discriminator_loss(self.D_x(batch["x"]), self.D_x(fake_x))
+        D_y = bce_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
         return D_x + D_y, detached(D_x=D_x, D_y=D_y)
 
 
@@ -73,18 +76,18 @@ class DualGAN(CycleGAN):
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
-        self.fake_y, self.fake_x = self.G_xy(x), self.G_yx(y)
-        G_xy = wgan_generator_loss(self.D_y(self.fake_y))
-        G_yx = wgan_generator_loss(self.D_x(self.fake_x))
-        cycle_x = cycle_consistency_loss(x, self.G_yx(self.noisy(self.fake_y)))
-        cycle_y = cycle_consistency_loss(y, self.G_xy(self.noisy(self.fake_x)))
+        batch["fake_y"], batch["fake_x"] = fake_y, fake_x = self.G_xy(x), self.G_yx(y)
+        G_xy = wgan_generator_loss(self.D_y(fake_y))
+        G_yx = wgan_generator_loss(self.D_x(fake_x))
+        cycle_x = cycle_consistency_loss(x, self.G_yx(self.noisy(fake_y)))
+        cycle_y = cycle_consistency_loss(y, self.G_xy(self.noisy(fake_x)))
         total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
         return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
 
     def discriminator_loss(self, batch):
-        total, parts = 0.0, {}
-        for name, D, real, fake in (("D_x", self.D_x, batch["x"], self.fake_x.detach()),
-                                    ("D_y", self.D_y, batch["y"], self.fake_y.detach())):
+        (fake_x, fake_y), total, parts = self.fakes(batch), 0.0, {}
+        for name, D, real, fake in (("D_x", self.D_x, batch["x"], fake_x),
+                                    ("D_y", self.D_y, batch["y"], fake_y)):
             distance = wgan_discriminator_loss(D(real), D(fake))
             penalty = gradient_penalty(D, real, fake)
             total = total + distance + self.lambda_gp * penalty

@@ -103,16 +103,6 @@ class StarGANDiscriminator(nn.Module):
         return self.conv1(h), self.conv2(h).flatten(1)
 
 
-def official_stargan_state(state):
-    """An official StarGAN state dict for `load_state_dict`: the names are the same.
-
-    Dropped: "module." prefixes, and the running statistics of the authors' InstanceNorm, which
-    their own test never uses (it stays in training mode; in eval mode the pictures break).
-    """
-    running = ("running_mean", "running_var", "num_batches_tracked")
-    return {k.removeprefix("module."): v for k, v in state.items() if not k.endswith(running)}
-
-
 class SmallStarGenerator(nn.Module):
     """The CPU notebook's generator: draws a change of x, without normalisation.
 
@@ -148,7 +138,8 @@ def attribute_loss(logits, labels):
     Choi et al., "StarGAN", CVPR 2018, eq. 2 and 3, for labels that do not exclude each other, as
     the authors' code does for CelebA. logits, labels: (N, attributes), labels in {0, 1}.
     """
-    return F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
+    return F.binary_cross_entropy_with_logits(
+        logits.float(), labels, reduction="sum") / len(labels)
 
 
 def choice_loss(logits, labels):
@@ -156,7 +147,7 @@ def choice_loss(logits, labels):
 
     logits, labels: (N, choices). Choi et al., CVPR 2018, eq. 2 and 3.
     """
-    return -(labels * logits.log_softmax(1)).sum(1).mean()
+    return -(labels * logits.float().log_softmax(1)).sum(1).mean()
 
 
 class UnmaskedGenerator(nn.Module):
@@ -180,6 +171,8 @@ class StarGAN(nn.Module):
     The targets are the batch's own codes in another order: they occur in the data together, so no
     target has two hair colours. A batch of one image is never asked for another domain.
     """
+
+    ships = ("G",)
 
     def __init__(self, G, D, lambda_cls=1.0, lambda_rec=10.0, lambda_gp=10.0):
         super().__init__()

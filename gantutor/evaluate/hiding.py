@@ -1,4 +1,4 @@
-"""The hiding lab (room: evaluate): does the way back read something that nobody can see?
+"""The hiding lab: does the way back read something that nobody can see?
 
 Chu, Zhmoginov, Sandler, "CycleGAN, a Master of Steganography", 2017: a translation can carry a
 faint pattern from which G_yx restores what the translation itself no longer shows. A disturbance
@@ -12,9 +12,10 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
-from gantutor import metrics
-from gantutor.data import monochrome, to_float, to_uint8
-from gantutor.evaluate import in_batches
+from gantutor.data.avatars import monochrome
+from gantutor.data.batches import to_float, to_uint8
+from gantutor.evaluate import metrics
+from gantutor.evaluate.metrics import in_batches
 
 NOISE_LEVELS = (0, 1, 2, 4, 8, 16)  # standard deviations, in 1/256 of the range from black to white
 

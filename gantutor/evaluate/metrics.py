@@ -1,7 +1,27 @@
-"""The panel's arithmetic as pure functions (room: evaluate). Images are (N, 3, H, W) in [-1, 1]."""
+"""The panel's arithmetic as pure functions. Images are (N, 3, H, W) in [-1, 1]."""
 
 import torch
+from torch import nn
 from torch.nn import functional as F
+
+
+def device_of(function):
+    """The device of the method whose translate (or back, or E_x) `function` is; else the CPU."""
+    owner = getattr(function, "__self__", function)
+    parameters = owner.parameters() if isinstance(owner, nn.Module) else iter(())
+    return next(parameters, torch.empty(0)).device
+
+
+@torch.no_grad()
+def in_batches(function, *stacks, batch_size=100):
+    """function(*stacks) a batch at a time, without gradients, concatenated on the CPU.
+
+    The batches are copies, on the device of `function`: a network, or a method of one.
+    """
+    device = device_of(function)
+    parts = zip(*(stack.split(batch_size) for stack in stacks), strict=True)
+    return torch.cat([function(*(part.to(device, copy=True) for part in batch)).cpu()
+                      for batch in parts])
 
 
 def l1(a, b):

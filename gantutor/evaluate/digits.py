@@ -1,29 +1,16 @@
-"""The digits that the papers are measured on, for readers who have them (rooms: data, evaluate).
+"""The two measures of the papers on digits, for readers who have MNIST, USPS or SVHN.
 
-    batches = digits.digits("svhn", "mnist", "datasets", download=True)
-
-Two measures: `label_kept` of DTN, and `adaptation_accuracy` of CoGAN, UNIT and CyCADA. Both need
-labels; training does not see them.
+`label_kept` is DTN's, `adaptation_accuracy` that of CoGAN, UNIT and CyCADA. Both need labels, which
+training does not see.
 """
-
-import importlib.util
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
-from gantutor.data import Unpaired, to_float, to_uint8
-from gantutor.evaluate import in_batches
-
-DIGITS = ("mnist", "usps", "svhn")
-SPLITS = ("train", "test")
-MNIST_FILES = tuple(f"MNIST/raw/{part}-{kind}-ubyte" for part in ("train", "t10k")
-                    for kind in ("images-idx3", "labels-idx1"))  # torchvision wants all four
-FILES = {("mnist", "train"): MNIST_FILES, ("mnist", "test"): MNIST_FILES,
-         ("usps", "train"): ("usps.bz2",), ("usps", "test"): ("usps.t.bz2",),
-         ("svhn", "train"): ("train_32x32.mat",), ("svhn", "test"): ("test_32x32.mat",)}
+from gantutor.data.batches import to_float, to_uint8
+from gantutor.evaluate.judges import train_classifier
+from gantutor.evaluate.metrics import in_batches
 
 # Percent, on the target's test images, as other people printed them: to stand beside, not to
 # reproduce, for the classifiers, image sizes and amounts of training data differ.
@@ -51,68 +38,6 @@ PUBLISHED = [
     for method, row in table.items()
     for (x, y), percent in zip((("mnist", "usps"), ("usps", "mnist"), ("svhn", "mnist")), row,
                                strict=True) if percent is not None]
-
-
-# -------------------------------------------------------------------- data
-
-
-def _load(name, split, folder, download):
-    """(images (N, 1 or 3, h, w) uint8, labels) as torchvision reads them from the sets' files."""
-    from torchvision.datasets import MNIST, SVHN, USPS
-
-    if name == "svhn" and importlib.util.find_spec("scipy") is None:
-        raise ModuleNotFoundError("svhn: its .mat files are read with scipy, which is not "
-                                  "installed: `pip install scipy`")
-    missing = [file for file in FILES[name, split] if not (Path(folder) / file).is_file()]
-    if missing and not download:
-        raise FileNotFoundError(f"{folder}: no {', '.join(missing)} of {name}; download=True "
-                                "fetches it")
-    try:
-        if name == "svhn":
-            found = SVHN(folder, split, download=download)
-            return torch.from_numpy(found.data), found.labels         # (N, 3, 32, 32)
-        found = (MNIST if name == "mnist" else USPS)(folder, split == "train", download=download)
-        return torch.as_tensor(found.data)[:, None], found.targets    # (N, 1, 28, 28) or 16 px
-    except Exception as error:  # damaged files make torchvision raise nearly anything
-        if missing:
-            raise  # the download failed, and says why
-        raise ValueError(f"{folder}: {name}'s files ({', '.join(FILES[name, split])}) are damaged "
-                         f"or not the original ones ({type(error).__name__}: {error})") from error
-
-
-def digit_sheet(name, split, folder, download=False, size=32, limit=None):
-    """(images uint8 (N, 3, size, size) in 0..255, labels int64 (N,) in 0..9) of one real set.
-
-    name: "mnist" (LeCun, Cortes, Burges 1998; 28 px), "usps" (Hull 1994; 16 px) or "svhn" (Netzer
-    et al. 2011; 32 px, colour), split: "train" or "test", through torchvision's loaders: `folder`
-    holds MNIST/raw/*-ubyte, usps.bz2 and usps.t.bz2, train_32x32.mat and test_32x32.mat. Grey is
-    repeated in three channels; all are scaled bilinearly, with antialiasing. SVHN needs scipy.
-    limit: the first so many (those of MNIST's test part are its easier half).
-
-    Raises ValueError for an unknown name or split, a limit or size below 1, and damaged files;
-    FileNotFoundError where the files are not there and download is False.
-    """
-    for value, kind, choices in ((name, "name", DIGITS), (split, "split", SPLITS)):
-        if value not in choices:
-            raise ValueError(f"{kind}={value!r}: expected one of {choices}")
-    if min(size, size if limit is None else limit) < 1:
-        raise ValueError(f"{size=}, {limit=}; expected at least 1")
-    found, labels = _load(name, split, folder, download)
-    found, labels = found[:limit], torch.as_tensor(labels[:limit]).long()
-    if found.shape[2:] != (size, size):
-        found = torch.cat([
-            F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
-            .round_().clamp_(0, 255).byte() for part in found.split(1000)])
-    return (found.repeat(1, 3, 1, 1) if found.shape[1] == 1 else found.contiguous()), labels
-
-
-def digits(x, y, folder, size=32, batch_size=16, seed=0, download=False, limit=None):
-    """Unpaired training images of the sets named `x` and `y`, without their labels.
-
-    limit: at most so many of each. Errors as `digit_sheet`, and as `Unpaired` for too few images.
-    """
-    stacks = (digit_sheet(name, "train", folder, download, size, limit)[0] for name in (x, y))
-    return Unpaired(*stacks, batch_size, seed)
 
 
 # ---------------------------------------------------------------- measures
@@ -148,19 +73,12 @@ def train_digit_classifier(images, labels, steps=1500, seed=0, progress=True, de
             nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(),
             nn.AdaptiveAvgPool2d(4), nn.Flatten(),                    # (N, 1024)
             nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 10)).to(device)
-    optimiser = torch.optim.Adam(net.parameters(), 1e-3)
-    with torch.enable_grad(), tqdm(range(steps), "classifier", disable=not progress) as bar:
-        for step in bar:
-            optimiser.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
-            index = torch.randint(len(images), (64,), generator=rows)
-            logits = net(to_float(images[index].to(device)))
-            loss = F.cross_entropy(logits, labels[index].long().to(device))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if step % 50 == 0:
-                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return net.eval().requires_grad_(False)
+    def loss_of():
+        index = torch.randint(len(images), (64,), generator=rows)
+        return F.cross_entropy(net(to_float(images[index].to(device))),
+                               labels[index].long().to(device))
+
+    return train_classifier(net, loss_of, steps, 1e-3, progress="classifier" if progress else None)
 
 
 def label_kept(translate, images, labels, classifier, device="cpu"):

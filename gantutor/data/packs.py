@@ -1,0 +1,101 @@
+"""A pack: one data set of the course and all that is asked about it, as one value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+
+class Question(NamedTuple):
+    """What a method is asked on held-out images: to turn each x into its own y.
+
+    x, y: (N, 3, H, W) in [-1, 1], the hidden pairs; records_x, records_y: (N, K) attribute values,
+    or None. attribute: the one in which x and y differ, for an edit; None for a translation.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    records_x: torch.Tensor | None = None
+    records_y: torch.Tensor | None = None
+    attribute: str | None = None
+
+
+class Pack(NamedTuple):
+    """One data set at one size: what training gets, what is hidden, what its judge must know.
+
+    name, size: also those of its judge's file. attributes: {name: number of values}, none where
+    nothing is labelled.
+    unpaired, paired: (size, batch_size, seed) -> batches; only the supervised ceiling gets pairs.
+    questions: size -> [Question], on held-out images. Only `gantutor.evaluate` asks for them.
+    judged: (size, generator) -> a function that draws the judge's next training batch,
+    (images, is a real Y or None, attribute values or None): real Y and what the judge must
+    refuse. None: this pack has no judge.
+    judge_steps: how long its judge is trained.
+    code: (records, attribute) -> codes, where a method is told by a code what to draw.
+    """
+
+    name: str
+    size: int
+    unpaired: Callable
+    paired: Callable
+    questions: Callable
+    attributes: dict = {}  # noqa: RUF012 - nobody writes to it
+    judged: Callable | None = None
+    judge_steps: int = 1200
+    code: Callable | None = None
+
+    def at(self, size):
+        """The same pack at another size in pixels."""
+        return self._replace(size=size)
+
+    def __str__(self):
+        return f"{self.name} at {self.size} px"
+
+
+def load_sheet(path, count, size):
+    """The first `count` images of a lossless sheet, uint8 (count, 3, size, size)."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: pack file not found; rebuild with "
+                                "`python data/build.py --out data`")
+    try:
+        sheet = np.asarray(Image.open(path).convert("RGB"))
+    except OSError as error:  # Pillow names no file when one is cut short
+        raise ValueError(f"{path}: not a complete image ({error}); rebuild with "
+                         "`python data/build.py --out data`") from None
+    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
+    if rows * columns < count:
+        raise ValueError(f"{path}: holds {rows * columns} images of {size} px, expected {count}")
+    images = sheet.reshape(rows, size, columns, size, 3).swapaxes(1, 2)
+    images = images.reshape(rows * columns, size, size, 3)[:count]
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def not_quite_y(x, y, generator, drawn=False):
+    """Images that are not quite Y, for a domain judge to refuse: (N, 3, H, W) in [-1, 1].
+
+    A half are blends of x with its counterpart y (at most six tenths translated), a half Y images
+    in a clearly wrong tint. drawn: Y are drawings, so a half of all this is instead Y images
+    blurred or full of noise (photographs have soft and rough parts of their own).
+    """
+    n = len(y)
+    amount = torch.rand(n, 1, 1, 1, generator=generator)
+    blend = y + (0.4 + 0.6 * amount) * (x - y)
+    gain = 1 + 0.5 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
+    tint = ((y + 1) * gain - 1).clamp(-1, 1)
+    fake = torch.cat([blend[: n // 2], tint[n // 2:]])
+    if drawn:
+        soft = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+        fake[::4] = soft[::4]
+        noise = torch.randn(y.shape, generator=generator)
+        fake[1::4] = (y + (0.2 + 0.5 * amount) * noise).clamp(-1, 1)[1::4]
+    return fake
+
+
+def grainy(images, amount=0.03):
+    """Images with noise of standard deviation `amount`, so that grain alone decides nothing."""
+    return images + amount * torch.randn(images.shape)

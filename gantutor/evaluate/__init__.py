@@ -1,0 +1,166 @@
+"""The panel: how right a translation or an edit is, on held-out pairs that nobody trained on.
+
+    panel(method.translate, AVATARS, method.back)      # a translation
+    panel(method.translate, FACES)                     # edits, asked for by codes
+
+This is the only part of the package that asks a pack for its hidden pairs.
+"""
+
+import functools
+
+import torch
+
+from gantutor.evaluate.judges import load_judge, read_attributes, says_y, unit_features
+from gantutor.evaluate.metrics import (
+    high_frequency_energy,
+    in_batches,
+    kid,
+    l1,
+    psnr,
+    spread,
+    ssim,
+)
+
+__all__ = ["chance", "confusion", "do_nothing", "edit_numbers", "held_out_pairs", "in_batches",
+           "judge_accuracy", "load_judge", "panel", "read_attributes", "says_y",
+           "sharpness", "translation_numbers"]
+
+
+@functools.lru_cache(maxsize=8)
+def _questions(ask, size):
+    return ask(size)
+
+
+def held_out_pairs(pack):
+    """(x, y, records) of a pack's 300 held-out pairs: (N, 3, size, size) in [-1, 1], copies.
+
+    records: (N, K) attribute values, None where nothing is labelled.
+    """
+    question = _questions(pack.questions, pack.size)[0]
+    return question.x.clone(), question.y.clone(), question.records_y
+
+
+def panel(translate, pack, back=None, code=None, questions=None):
+    """Every number for `translate` on the held-out images of `pack`: a dict.
+
+    translate: x (N, 3, H, W) -> its translation into Y, and `back` the way back; for a pack with
+    codes (x, code) -> the edited x, `code` being (records, attribute) -> codes, by default the
+    pack's. questions: other ones than the pack's own. The images go to the method's device.
+
+    A translation: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM", "domain reached" (share) and
+    "KID x1000" where the pack has a judge, "diversity" (spread over inputs, 1 = the true targets'),
+    and where there is a way `back`: "cycle L1". Where attributes are labelled, first of all
+    "translated right" and "content kept" (shares), and "by attribute", a dict.
+    Edits: see `edit_numbers`, averaged over the attributes, and "by attribute", a dict of dicts.
+    ValueError where a translation has another shape than its truth.
+    """
+    code, found = code or pack.code, {}
+    for question in questions or _questions(pack.questions, pack.size):
+        ask = () if code is None else (code(question.records_y, question.attribute),)
+        fake = in_batches(translate, question.x, *ask)
+        if fake.shape != question.y.shape:
+            raise ValueError(f"translate: expected images of shape {tuple(question.y.shape)}, "
+                             f"found {tuple(fake.shape)}")
+        if question.attribute is None:
+            again = None if back is None else in_batches(back, fake)
+            return translation_numbers(question, fake, again, pack)
+        again = in_batches(translate, fake, code(question.records_x, question.attribute))
+        numbers = edit_numbers(question, fake, again, pack)
+        found.setdefault(question.attribute, []).append(numbers)
+    by_attribute = {name: _mean(panels) for name, panels in found.items()}
+    return _mean(list(by_attribute.values())) | {"by attribute": by_attribute}
+
+
+def _mean(panels):
+    return {key: sum(p[key] for p in panels) / len(panels) for key in panels[0]}
+
+
+def translation_numbers(question, fake, again, pack):
+    """The panel of one set of translations `fake`, and, if there is one, of their way back."""
+    x, y, records = question.x, question.y, question.records_y
+    numbers = {"hidden-pair L1": l1(fake, y), "PSNR": psnr(fake, y), "SSIM": ssim(fake, y)}
+    if pack.judged is not None:
+        reached = says_y(fake, pack)
+        if records is not None:
+            right = read_attributes(fake, pack) == records
+            kept = right.float().mean(0).tolist()
+            numbers = {"translated right": (right & reached[:, None]).float().mean().item(),
+                       "content kept": right.float().mean().item(),
+                       "by attribute": dict(zip(pack.attributes, kept, strict=True))} | numbers
+        numbers |= {"domain reached": reached.float().mean().item(),
+                    "KID x1000": 1000 * kid(*(unit_features(i, pack) for i in (fake, y)))}
+    numbers["diversity"] = spread(fake) / spread(y)
+    return numbers if again is None else numbers | {"cycle L1": l1(again, x)}
+
+
+def edit_numbers(question, fake, again, pack):
+    """The numbers of one edit that changes question.attribute; again: the edit taken back.
+
+    "edit success": share read as asked. "others kept": share of the other attributes read as
+    before, and "other set's kept" of those that the set of this attribute does not label.
+    "L1 where it changes": to the truth, on pixels where truth and source differ; "of do nothing":
+    the same as a multiple of the source's own error there. "L1 elsewhere": damage.
+    "reconstruction L1": there and back. L1 in units of the [-1, 1] range.
+    """
+    x, truth, k = question.x, question.y, list(pack.attributes).index(question.attribute)
+    right = read_attributes(fake, pack) == question.records_y
+    others = [i for i in range(len(pack.attributes)) if i != k]
+    unknown = [3] if k < 3 else [0, 1, 2]  # what the set that labels this attribute does not know
+    changed = (x != truth).any(1, keepdim=True).expand_as(x)
+    error = (fake - truth).abs()
+    return {"edit success": right[:, k].float().mean().item(),
+            "others kept": right[:, others].float().mean().item(),
+            "other set's kept": right[:, unknown].float().mean().item(),
+            "L1 where it changes": error[changed].mean().item(),
+            "of do nothing": (error[changed].mean() / (x - truth)[changed].abs().mean()).item(),
+            "L1 elsewhere": error[~changed].mean().item(),
+            "hidden-pair L1": error.mean().item(),
+            "reconstruction L1": (again - x).abs().mean().item()}
+
+
+def do_nothing(pack, **which):
+    """The panel's first reference row: the output is the input, whatever is asked."""
+    return panel(lambda x, *code: x, pack, **which)
+
+
+def chance(pack):
+    """Accuracy, by attribute, of always guessing the commonest held-out value: name -> share."""
+    records = held_out_pairs(pack)[2]
+    return {name: (column.bincount().max() / len(column)).item()
+            for name, column in zip(pack.attributes, records.T, strict=True)}
+
+
+def judge_accuracy(pack):
+    """Accuracy of the fixed classifier on real held-out images: name -> share.
+
+    "domain": where the pack's judge knows domains. An attribute below 0.98 is unreliable: read its
+    column with that in mind.
+    """
+    x, y, records = held_out_pairs(pack)
+    accuracy = {}
+    if pack.code is None:
+        truth = torch.arange(len(x) + len(y)) >= len(x)
+        found = says_y(torch.cat([x, y]), pack) == truth
+        accuracy["domain"] = found.float().mean().item()
+    if records is not None:
+        right = (read_attributes(y, pack) == records).float().mean(0)
+        accuracy |= dict(zip(pack.attributes, right.tolist(), strict=True))
+    return accuracy
+
+
+def confusion(translate, attribute, pack):
+    """(values, values) counts: true value of `attribute` (rows) against the value read.
+
+    A clean permutation off the diagonal is a wrong translation that no cycle can see.
+    """
+    x, _, records = held_out_pairs(pack)
+    k, n = list(pack.attributes).index(attribute), pack.attributes[attribute]
+    read = read_attributes(in_batches(translate, x), pack)[:, k]
+    return torch.bincount(records[:, k] * n + read, minlength=n * n).view(n, n)
+
+
+def sharpness(method, pack):
+    """{"sharpness": high-frequency energy of the translations, as a share of the real Y's}."""
+    x, y, _ = held_out_pairs(pack)
+    drawn = high_frequency_energy(in_batches(method.translate, x))
+    return {"sharpness": drawn / high_frequency_energy(y)}

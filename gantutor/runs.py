@@ -1,0 +1,246 @@
+"""Rows of `gantutor.recipes`: trained, judged, stored, loaded.
+
+A reader's own runs go to the folder ``runs``. What ships lies in ``data``, is listed in
+``data/sha256.json``, and only what is listed there is read by the course's tables; `ship=True`
+writes there.
+"""
+
+import hashlib
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+import gantutor
+from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.saving import (
+    atomically,
+    data_folder,
+    hyperparameters,
+    load_weights,
+    read_metadata,
+    save_weights,
+    seed_everything,
+)
+from gantutor.training import fit
+
+OWN = Path("runs")  # a reader's runs, in the folder they work in
+
+# ------------------------------------------------------------------ what ships
+
+
+def shipped():
+    """{file below data/: sha256} of everything that ships."""
+    return json.loads((data_folder() / "sha256.json").read_text())
+
+
+def list_what_ships(folder=None):
+    """Writes data/sha256.json again from the files that lie in `folder`, by default data/."""
+    folder = folder or data_folder()
+    files = sorted(p for p in folder.glob("*/*") if p.is_file() and not p.name.startswith("."))
+    listed = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+              for p in files if p.parent.name != "__pycache__"}
+    text = json.dumps(listed, indent=1) + "\n"
+    atomically(folder / "sha256.json", lambda to: to.write_text(text))
+
+
+def seeds(name):
+    """The seeds of which recipe `name` ships checkpoints, in order."""
+    stems = [Path(file).stem.rpartition("_") for file in shipped()
+             if file.startswith("checkpoints/")]
+    return sorted(int(seed) for stem, _, seed in stems if stem == name)
+
+
+def checkpoint_path(name, seed, ship=True):
+    """Where the checkpoint of a run lies: shipped, or a reader's own."""
+    folder = data_folder() / "checkpoints" if ship else OWN
+    return folder / f"{name}_{seed}.safetensors"
+
+
+# ------------------------------------------------------------------ one run
+
+
+def recipe(name):
+    """The row of that name. ValueError for an unknown one."""
+    if name not in RECIPES:
+        raise ValueError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def make(name):
+    """The untrained method of recipe `name`."""
+    return recipe(name).make()
+
+
+def batches(name, seed=0):
+    """The training batches of recipe `name`; pairs for a supervised ceiling alone."""
+    return recipe(name).batches(recipe(name).batch_size, seed)
+
+
+def networks(method):
+    """The networks of a method that a checkpoint holds, by name."""
+    return {name: getattr(method, name) for name in method.ships}
+
+
+def described(row, method, steps=None):
+    """What a row and its method were set to, as plain values: stored with every checkpoint."""
+    return {"steps": steps or row.steps, "lr": row.lr, "batch_size": row.batch_size,
+            "precision": row.precision, **row.settings, "method": hyperparameters(method)}
+
+
+def trained(row, seed=0, steps=None, **options):
+    """(method, history) of a row after its run, the networks in the precision in which they ship.
+
+    steps: instead of the row's own. options: further arguments of `fit`.
+    """
+    seed_everything(seed)
+    method, data = row.make(), row.batches(row.batch_size, seed)
+    steps = row.steps if steps is None else steps
+    history = fit(method, data, steps, lr=row.lr, precision=row.precision, **row.settings,
+                  **options)
+    for net in networks(method).values():  # what ships is what is judged: float16 precision
+        net.half().float()
+    return method.eval().requires_grad_(False), history
+
+
+def train(name, seed=0, steps=None, progress=True, ship=False):
+    """Trains recipe `name`, saves its networks with all about the run; returns its panel.
+
+    The file lies in ``runs``, or, with ship=True, where it replaces what the course ships.
+    """
+    row, began = recipe(name), time.perf_counter()
+    about = json.dumps(described(row, row.make(), steps))
+    method, history = trained(row, seed, steps, progress=progress)
+    minutes, steps = (time.perf_counter() - began) / 60, steps or row.steps
+    cut = f" --steps {steps}" if steps != row.steps else ""
+    panel = row.judge(method)
+    save_weights(checkpoint_path(name, seed, ship), networks(method), half=True, metadata={
+        "command": f"gantutor train {name} --seed {seed}{cut}", "hyperparameters": about,
+        "seed": str(seed), "steps": str(steps), "minutes": f"{minutes:.2f}",
+        "threads": str(torch.get_num_threads()), "precision": history.precision,
+        "versions": json.dumps({"gantutor": gantutor.__version__, "torch": torch.__version__}),
+        "history": json.dumps({k: [round(v, 4) for v in values[:: max(1, steps // 500)]]
+                               for k, values in history.items()}),
+        "panel": json.dumps(panel)})
+    if ship:
+        list_what_ships()
+    return panel
+
+
+def load(name, seed=0, path=None, frozen=True):
+    """The trained method of a shipped checkpoint, in eval mode; discriminators are untrained.
+
+    path: another file of recipe `name`, such as a run of your own. frozen=False: its parameters
+    may learn, for fine-tuning with `fit`.
+    """
+    method = make(name)
+    load_weights(path or checkpoint_path(name, seed), networks(method))
+    return method.eval().requires_grad_(False) if frozen else method.eval()
+
+
+def judge(name, seed=0, path=None):
+    """The panel of a checkpoint, measured now."""
+    return recipe(name).judge(load(name, seed, path))
+
+
+def rejudge(name, seed=0):
+    """Writes panel and hyperparameters of a shipped checkpoint again, after a judge has changed."""
+    path, method = checkpoint_path(name, seed), load(name, seed)
+    metadata = read_metadata(path) | {
+        "panel": json.dumps(recipe(name).judge(method)),
+        "hyperparameters": json.dumps(described(recipe(name), make(name)))}
+    save_weights(path, networks(method), metadata, half=True)
+    list_what_ships()
+    return json.loads(metadata["panel"])
+
+
+def shipped_metadata(name, seed=0):
+    """What is stored with a shipped checkpoint: command, seed, steps, minutes, panel, ..."""
+    return read_metadata(checkpoint_path(name, seed))
+
+
+def shipped_panel(name, seed=0):
+    """The panel stored with a shipped checkpoint (a test derives it again)."""
+    return json.loads(shipped_metadata(name, seed)["panel"])
+
+
+def shipped_panels(name):
+    """The panels of every shipped seed of recipe `name`, in order."""
+    return [shipped_panel(name, seed) for seed in seeds(name)]
+
+
+# --------------------------------------------- points: runs of which only the numbers are kept
+
+
+def points_path(file, ship=True):
+    """Where the points of "common_space" (the ladder) or "vgg_constraint" (the sweep) lie."""
+    return (data_folder() / "sweeps" if ship else OWN) / f"{file}.json"
+
+
+def points(file, ship=True):
+    """The points measured so far: [{"rung", "seed", "panel", ...}, ...]."""
+    path = points_path(file, ship)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def rung(name):
+    """The measured points of one rung of the ladder, by seed."""
+    return sorted((p for p in points("common_space") if p["rung"] == name),
+                  key=lambda p: p["seed"])
+
+
+def add_point(file, point, ship):
+    """Stores one point, every number with four decimals: no share of 300 people needs more."""
+    done = [*points(file, ship), point]
+    lines = (json.dumps(json.loads(json.dumps(p), parse_float=lambda v: round(float(v), 4)),
+                        separators=(",", ":")) for p in done)
+    text = "[\n" + ",\n".join(lines) + "\n]\n"
+    atomically(points_path(file, ship), lambda to: to.write_text(text))
+    if ship:
+        list_what_ships()
+
+
+def measure_rung(name, seed=0, steps=None, **options):
+    """One rung trained, or loaded where it ships as a checkpoint; its panel and further numbers."""
+    rung = LADDER[name]
+    if rung.ships and seed in seeds(rung.ships):
+        method = load(rung.ships, seed)
+    else:
+        method, _ = trained(rung.recipe, seed, steps, **options)
+    return {"panel": rung.recipe.judge(method)} | (rung.more(method) if rung.more else {})
+
+
+def measure_sweep(point, seed=0, steps=None, **options):
+    """One point of the sweep trained; its panel."""
+    method, _ = trained(SWEEP[point], seed, steps, **options)
+    return {"panel": SWEEP[point].judge(method)}
+
+
+def missing_points(names=(), ship=True):
+    """[(file, what names the point, a function that measures it)] of all that is not there yet."""
+    wanted = names or LADDER
+    every = [("common_space", {"rung": name, "seed": seed}, partial(measure_rung, name, seed))
+             for seed in range(max(LADDER[name].seeds for name in wanted)) for name in wanted
+             if seed < LADDER[name].seeds]
+    if not names:
+        every += [("vgg_constraint", dict(zip(("constraint", "layer", "weight"), p, strict=True)),
+                   partial(measure_sweep, p)) for p in SWEEP]
+    known = {file: points(file, ship) for file in ("common_space", "vgg_constraint")}
+    return [(file, key, measure) for file, key, measure in every
+            if not any(key.items() <= {k: v for k, v in p.items() if k in key}.items()
+                       for p in known[file])]
+
+
+def measure_points(names=(), ship=False):
+    """Measures all missing points of the rungs `names`, or of ladder and sweep; a line for each.
+
+    A run that is stopped goes on with the next missing point.
+    """
+    for file, key, measure in missing_points(names, ship):
+        point = key | measure()
+        add_point(file, point, ship)
+        panel = point["panel"]
+        print(*key.values(), *(f"{k} {panel[k]:.3f}" for k in ("content kept", "hidden-pair L1")
+                               if k in panel), flush=True)
