@@ -1,10 +1,36 @@
-"""gantutor: unsupervised conditional generation, every claim measured."""
+"""gantutor: unsupervised conditional generation, every claim measured.
+
+The course, to be read in this order:
+
+    losses          what players lower, and the pool of earlier translations
+    models          generators and discriminators
+    autoencoders    encoders and decoders, and how much of them is shared
+    vgg             a fixed network that sees
+    methods         one file per section of the lecture: direct, perceptual, cyclegan, relatives,
+                    stargan, common_space, dtn, supervised
+    training        the two-player loop
+
+The laboratory around it:
+
+    saving, state   files that are whole or not there; what a training state holds
+    official        the authors' released weights
+    data            packs and folders in, batches out
+    evaluate        the one panel, and who opens the hidden pairs
+    recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
+    show, widgets   pictures; what one can click
+    check           the exercises
+    machine         threads, and how long things take here
+"""
 
 import os
 
-__version__ = "0.1.0"
+from gantutor.machine import be_polite
+
+__version__ = "0.2.0"
 
 PROFILES = ("test", "cpu", "gpu")
+
+be_polite()  # before torch is imported
 
 
 def profile():

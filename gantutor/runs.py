@@ -21,6 +21,7 @@ from gantutor.saving import (
     hyperparameters,
     load_weights,
     read_metadata,
+    require_writable,
     save_weights,
     seed_everything,
 )
@@ -86,8 +87,9 @@ def networks(method):
 
 def described(row, method, steps=None):
     """What a row and its method were set to, as plain values: stored with every checkpoint."""
-    return {"steps": steps or row.steps, "lr": row.lr, "batch_size": row.batch_size,
-            "precision": row.precision, **row.settings, "method": hyperparameters(method)}
+    return {"steps": row.steps if steps is None else steps, "lr": row.lr,
+            "batch_size": row.batch_size, "precision": row.precision, **row.settings,
+            "method": hyperparameters(method)}
 
 
 def trained(row, seed=0, steps=None, **options):
@@ -111,9 +113,10 @@ def train(name, seed=0, steps=None, progress=True, ship=False):
     The file lies in ``runs``, or, with ship=True, where it replaces what the course ships.
     """
     row, began = recipe(name), time.perf_counter()
+    require_writable(checkpoint_path(name, seed, ship))
     about = json.dumps(described(row, row.make(), steps))
     method, history = trained(row, seed, steps, progress=progress)
-    minutes, steps = (time.perf_counter() - began) / 60, steps or row.steps
+    minutes, steps = (time.perf_counter() - began) / 60, row.steps if steps is None else steps
     cut = f" --steps {steps}" if steps != row.steps else ""
     panel = row.judge(method)
     save_weights(checkpoint_path(name, seed, ship), networks(method), half=True, metadata={

@@ -36,44 +36,63 @@ def target(path):
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
+def _temporary(place):
+    """A name beside `place` that no other process and no other thread writes to."""
+    return place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
 def atomically(path, write):
     """Calls write(temporary path), then moves the file into place: whole or not at all.
 
-    A link stays a link: the file it points to is replaced. The file's mode is the old file's, or
-    what the umask says. OSError where the folder cannot be written.
+    A link stays a link: the file it points to is replaced. The new file keeps the old file's mode;
+    without an old file the umask decides. OSError where the folder cannot be written.
     """
-    path = target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # two threads may save the same path
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    place = target(path)
+    temporary = _temporary(place)
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        mode = stat.S_IMODE((path if path.exists() else temporary).stat().st_mode)
+        mode = stat.S_IMODE((place if place.exists() else temporary).stat().st_mode)
         write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         with suppress(OSError):  # safetensors makes files for their owner alone; vfat has no modes
             os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        os.replace(temporary, place)
+    except Exception as error:
+        error.add_note(f"while writing {path}")
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def require_writable(path):
     """OSError naming `path` unless `atomically` could write it now. Makes missing folders."""
-    where = target(path)
+    place = target(path)
     try:
-        if where.is_dir():
-            raise IsADirectoryError("is a folder, expected a file")
-        where.parent.mkdir(parents=True, exist_ok=True)
-        probe = where.with_name(f".{where.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-        probe.touch()
-        probe.unlink()
+        if place.exists() and not place.is_file():
+            kind = IsADirectoryError if place.is_dir() else OSError
+            raise kind("there is a folder or a device of that name, expected a file")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _temporary(place).touch()
+        _temporary(place).unlink()
     except OSError as error:
         raise type(error)(f"{path}: cannot be written ({error})") from None
 
 
 # ------------------------------------------------------------------ weights
+
+
+def _tensors(name, net):
+    """{"G_xy.conv.weight": tensor, ...}: the parameters and buffers of one network."""
+    return {f"{name}.{key}": t for key, t in net.state_dict().items()
+            if isinstance(t, torch.Tensor)}
+
+
+def _place(tensor):
+    """Where a tensor lies in memory: two networks that share it have one place for it."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def save_weights(path, modules, metadata=None, half=False):
@@ -83,17 +102,18 @@ def save_weights(path, modules, metadata=None, half=False):
     networks share is written once, under the first one's name. ValueError, and no file, where a
     weight is not finite (in float16: above 65,504).
     """
-    named = {f"{name}.{key}": t for name, net in modules.items()
-             for key, t in net.state_dict().items()}
-    once = {t.data_ptr(): key for key, t in reversed(named.items())}
-    tensors = {key: (t.half() if half and t.is_floating_point() else t).detach().cpu().clone()
-               for key, t in named.items() if once[t.data_ptr()] == key}
-    for key, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f"{path}: not written, because {key} holds a number that is not finite"
-                             + (" in float16" if half else ""))
-    tensors = {key: t.contiguous() for key, t in tensors.items()}
-    atomically(path, lambda temporary: save_file(tensors, temporary, metadata or {}))
+    stored, places = {}, set()
+    for name, net in modules.items():
+        for key, tensor in _tensors(name, net).items():
+            if _place(tensor) in places:
+                continue
+            places.add(_place(tensor))
+            tensor = tensor.half() if half and tensor.is_floating_point() else tensor
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"{path}: not written, because {key} holds a number that is not "
+                                 f"finite{' in float16' if half else ''}")
+            stored[key] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    atomically(path, lambda temporary: save_file(stored, temporary, metadata or {}))
 
 
 def load_weights(path, modules):
@@ -104,25 +124,21 @@ def load_weights(path, modules):
     left alone.
     """
     with _open_weights(path) as file:
-        keys = set(file.keys())
-        shared, found = set(), []  # shared: places in memory that an earlier network has filled
+        keys, places, found = set(file.keys()), set(), []
         for name, net in modules.items():
-            own = net.state_dict()
-            for key, tensor in own.items():
-                place = tensor.data_ptr()
-                if f"{name}.{key}" not in keys and place in shared:
-                    continue
-                shared.add(place)
-                if f"{name}.{key}" not in keys:
-                    raise ValueError(f"{path}: no tensor {name}.{key}")
-                stored = file.get_tensor(f"{name}.{key}")
-                if stored.shape != tensor.shape:
-                    raise ValueError(f"{path}: {name}.{key} has shape {tuple(stored.shape)}, "
-                                     f"expected {tuple(tensor.shape)}")
-                own[key] = stored.to(tensor.dtype)
-            found.append((net, own))
-        for net, own in found:
-            net.load_state_dict(own)
+            for key, tensor in _tensors(name, net).items():
+                if key in keys:
+                    stored = file.get_tensor(key)
+                    if stored.shape != tensor.shape:
+                        raise ValueError(f"{path}: {key} has shape {tuple(stored.shape)}, "
+                                         f"expected {tuple(tensor.shape)}")
+                    found.append((tensor, stored))
+                elif _place(tensor) not in places:  # an earlier network has not filled it
+                    raise ValueError(f"{path}: no tensor {key}")
+                places.add(_place(tensor))
+        with torch.no_grad():
+            for tensor, stored in found:
+                tensor.copy_(stored)
         return file.metadata() or {}
 
 
@@ -133,37 +149,39 @@ def read_metadata(path):
 
 
 def _open_weights(path):
-    path = Path(path).expanduser()
-    if not path.is_file():
+    if not target(path).is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     try:
-        return safe_open(path, "pt")
+        return safe_open(target(path), "pt")
     except Exception as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
 
 
 # ------------------------------------------------------------------ training states
 
+ARRAY = "numpy array"  # an array is stored as {ARRAY: tensor}
+
 
 def save_state(path, state):
-    """Writes a training state of plain values, tensors and arrays, which `load_state` reads.
+    """Writes a training state, which `load_state` reads. TypeError, and no file: see `plain`."""
+    stored = plain(state)
+    atomically(path, lambda temporary: torch.save(stored, temporary))
 
-    TypeError, and no file, where a value is of another kind: the message says where it stands.
+
+def load_state(path, version):
+    """What `save_state` wrote, its tensors on the CPU. No code of the file is run.
+
+    FileNotFoundError; ValueError naming the file where it is no training state, or one of another
+    `version`.
     """
-    plain = _plain(state, "state")
-    atomically(path, lambda temporary: torch.save(plain, temporary))
-
-
-def load_state(path, version, device="cpu"):
-    """What `save_state` wrote, its tensors on `device`. No code of the file is run.
-
-    ValueError naming the file where it is no training state, or one of another `version`.
-    """
+    if not target(path).exists():
+        raise FileNotFoundError(f"{path}: no such training state")
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(target(path), map_location="cpu", weights_only=True)
         found = state["gantutor"]
     except Exception as error:
-        raise ValueError(f"{path}: not a gantutor training state ({error}); move it away to start "
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a gantutor training state ({reason}); move it away to start "
                          "afresh") from None
     if found != version:
         raise ValueError(f"{path}: training state of version {found}, expected {version}; move it "
@@ -171,22 +189,29 @@ def load_state(path, version, device="cpu"):
     return _with_arrays(state)
 
 
-ARRAY = "numpy array"  # how an array is stored: {ARRAY: tensor}
+def plain(value, where="state"):
+    """`value` in types that can be read again: Python's numbers, text, dicts, lists, and tensors.
 
-
-def _plain(value, where):
-    """`value` with numpy's numbers as Python's and its arrays as tensors: safe to load again."""
+    numpy's numbers and arrays are converted; `load_state` makes arrays again. TypeError that says
+    where a value of another type stands.
+    """
     if isinstance(value, dict):
-        return {_plain(k, where): _plain(v, f"{where}[{k!r}]") for k, v in value.items()}
-    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        items = [_plain(v, f"{where}[{k}]") for k, v in enumerate(value)]
+        return {plain(k, where): plain(v, f"{where}[{k!r}]") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        items = [plain(v, f"{where}[{k}]") for k, v in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return {ARRAY: torch.from_numpy(np.array(value))}
-    if value is None or isinstance(value, torch.Tensor | torch.Size | torch.dtype | torch.device
-                                   | bool | int | float | complex | str | bytes):
+    if isinstance(value, torch.Tensor):
+        return value.detach().as_subclass(torch.Tensor)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        with suppress(TypeError):  # torch has no long double
+            return {ARRAY: torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))}
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str):
+        return "".join(value)  # also of a class derived from str
+    for kind in (bool, int, float, complex, bytes):
+        if isinstance(value, kind):
+            return kind(value)
+    if value is None or isinstance(value, torch.dtype | torch.device):
         return value
     raise TypeError(f"{where}: {type(value).__name__} cannot be stored in a training state; "
                     "expected numbers, text, tensors, arrays of numbers, lists or dicts of them")
@@ -195,18 +220,9 @@ def _plain(value, where):
 def _with_arrays(value):
     if isinstance(value, dict):
         if set(value) == {ARRAY}:
-            return value[ARRAY].cpu().numpy()
+            return value[ARRAY].numpy()
         return {k: _with_arrays(v) for k, v in value.items()}
     return type(value)(map(_with_arrays, value)) if type(value) in (list, tuple) else value
-
-
-def to_cpu(value):
-    """`value` with every tensor in its dicts and lists on the CPU."""
-    if isinstance(value, torch.Tensor):
-        return value.cpu()
-    if isinstance(value, dict):
-        return {k: to_cpu(v) for k, v in value.items()}
-    return [to_cpu(v) for v in value] if isinstance(value, list) else value
 
 
 # ------------------------------------------------------------------ whose state it is
@@ -219,24 +235,48 @@ def hyperparameters(method):
     the method keeps under their own names. Of each network it holds a digest of the layers, their
     settings and the shapes of their parameters, not of the weights.
     """
-    found = {"class": type(method).__name__} | _settings(method)
+    found = {"class": type(method).__name__} | settings_of(method)
     return found | {name: _architecture(net) for name, net in method.named_children()}
 
 
-def _settings(module):
-    """The plain constructor arguments that `module` keeps as attributes of the same name."""
-    names = [name for kind in type(module).__mro__ if "__init__" in vars(kind)
+def settings_of(thing):
+    """The constructor arguments that `thing` keeps as attributes of the same name, as plain values.
+
+    None and networks are left out. Of arrays there is a digest, of functions and objects the name.
+    """
+    names = [name for kind in type(thing).__mro__ if "__init__" in vars(kind)
              for name in inspect.signature(kind.__init__).parameters]
-    held = vars(module)
-    return {name: held[name] for name in dict.fromkeys(names)
-            if isinstance(held.get(name), bool | int | float | str | tuple)}
+    return {name: _setting(vars(thing)[name]) for name in dict.fromkeys(names)
+            if getattr(thing, "__dict__", {}).get(name) is not None}
+
+
+def _setting(value):
+    if isinstance(value, list | tuple):
+        return tuple(map(_setting, value))
+    if isinstance(value, dict):
+        return {str(k): _setting(v) for k, v in value.items()}
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        return value.item() if value.size == 1 else digest(value.shape, value.tobytes())
+    if isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__qualname__", type(value).__name__)
 
 
 def _architecture(net):
-    text = "\n".join(f"{name} {type(module).__name__} {_settings(module)}"
+    text = "\n".join(f"{name} {type(module).__name__} {settings_of(module)}"
                      for name, module in net.named_modules())
     shapes = "\n".join(f"{name} {tuple(p.shape)}" for name, p in net.named_parameters())
-    return hashlib.blake2b(f"{text}\n{shapes}".encode(), digest_size=8).hexdigest()
+    return digest(f"{text}\n{shapes}")
+
+
+def digest(*parts):
+    """A short digest of bytes, or of anything else by how it is written."""
+    found = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else str(part).encode())
+    return found.hexdigest()
 
 
 # ------------------------------------------------------------------ randomness
@@ -250,24 +290,20 @@ def seed_everything(seed):
 
 
 def random_state():
-    """The state of every random generator a run draws from, as plain tensors and lists."""
-    name, keys, position, gauss, cached = np.random.get_state()  # noqa: NPY002
-    return {"torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, gauss, cached],
-            "python": random.getstate()}
+    """The state of every random generator that a run draws from."""
+    return {"torch": torch.get_rng_state(), "numpy": np.random.get_state(),  # noqa: NPY002
+            "python": random.getstate(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 
 def set_random_state(state):
-    """Sets what `random_state` gave, its tensors on the CPU. Warns where the GPUs are fewer."""
-    torch.set_rng_state(state["torch"])
+    """Sets what `random_state` gave. Warns where the state knows more GPUs than there are."""
     here = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if here < len(state["cuda"]):
         warnings.warn(f"the state holds random generators of {len(state['cuda'])} GPUs, here are "
                       f"{here}: random numbers on a GPU will be others", stacklevel=2)
     for device, generator in enumerate(state["cuda"][:here]):
         torch.cuda.set_rng_state(generator, device)
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    random.setstate(state["python"])

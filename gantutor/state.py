@@ -1,4 +1,4 @@
-"""A training run as a whole: everything that `fit` saves, loads, and undoes after half a step."""
+"""A training run as a whole: its settings, and everything that `fit` saves, loads and undoes."""
 
 import copy
 import math
@@ -14,11 +14,12 @@ from gantutor.saving import (
     random_state,
     save_state,
     set_random_state,
-    to_cpu,
+    settings_of,
 )
 
 VERSION = 2  # of a training state
 PRECISIONS = ("float32", "auto", "bfloat16", "float16")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 class History(dict):
@@ -31,14 +32,14 @@ class History(dict):
 
 
 def native_bfloat16(device="cpu"):
-    """Whether `device` computes in bfloat16 itself; emulated it is several times slower.
+    """Whether `device` computes in bfloat16 itself. Where it does not, bfloat16 is slow.
 
-    Of a CPU Linux says so: AVX512_BF16 or AMX, or ARM's bf16. Where nobody says so, it is False.
+    Linux lists what a CPU can do: AVX512_BF16 or AMX on x86, bf16 on ARM. Elsewhere it is False.
     """
-    if torch.device(device).type == "cuda":
+    kind = torch.device(device).type
+    if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    text = Path("/proc/cpuinfo")
-    words = set(text.read_text().split()) if text.is_file() else set()
+    words = set(CPUINFO.read_text().split()) if kind == "cpu" and CPUINFO.is_file() else set()
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
@@ -52,21 +53,17 @@ def precision_of(device, precision):
     return precision, lambda: torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
 
-def _parameters(networks):
-    """Every parameter that may learn, once: shared layers listed twice would be stepped twice."""
-    return list({id(p): p for net in networks for p in net.parameters()
-                 if p.requires_grad}.values())
+# ----------------------------------------------------------------- the run
 
 
 class Run:
-    """Everything a training state holds; `fit` owns one."""
+    """One training run. `half`: a step has begun and is not whole yet."""
 
     def __init__(self, method, data, settings, device):
         self.method, self.data, self.settings, self.device = method, data, settings, device
         self.precision, self.autocast = precision_of(device, settings["precision"])
-        generators, discriminators = method.players()
-        self.parameters = {"generator": _parameters(generators),
-                           "discriminator": _parameters(discriminators)}
+        self.parameters = dict(zip(("generator", "discriminator"),
+                                   map(_parameters, method.players()), strict=True))
         if not self.parameters["generator"]:
             raise ValueError("method: every parameter of its generators is frozen, nothing can "
                              "learn; `net.requires_grad_(True)` frees a network, and "
@@ -77,87 +74,111 @@ class Run:
         # One scale a player: the gradients of one must not stop the other.
         self.scalers = {player: torch.amp.GradScaler(torch.device(device).type, enabled=(
             self.precision == "float16")) for player in self.optimisers}
-        self.skipped = dict.fromkeys(self.optimisers, 0)
-        self.step, self.history, self.seconds = 0, History(step=[], seconds=[]), 0.0
+        self.skipped = dict.fromkeys(self.optimisers, 0)  # how many steps in a row
+        self.step, self.seconds, self.half = 0, 0.0, False
+        self.history = History(step=[], seconds=[])
         self.history.precision = self.precision
         self.parts = {}  # the latest of both players: G may sit out the steps that are logged
-        described = getattr(data, "fingerprint", lambda: {"class": type(data).__name__})
-        self.belongs = {"": settings, "method.": hyperparameters(method), "data.": described()}
-        self.belongs = {before + name: value for before, values in self.belongs.items()
-                        for name, value in values.items()}
+        self.belongs = _fingerprint(self)
 
-    def save(self, path):
-        save_state(path, {
-            "gantutor": VERSION, "belongs": self.belongs, "step": self.step,
-            "seconds": self.seconds, "history": dict(self.history),
-            "parts": {name: float(value) for name, value in self.parts.items()},
-            "method": self.method.state_dict(), "data": self.data.state_dict(),
-            "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
-            "scalers": {k: s.state_dict() for k, s in self.scalers.items()},
-            "random": random_state()})
+    def state(self):
+        """Everything that a step changes, and what the run belongs to. Tensors are not copied."""
+        return {"gantutor": VERSION, "belongs": self.belongs, "precision": self.precision,
+                "step": self.step, "seconds": self.seconds, "parts": self.parts,
+                "history": {name: list(values) for name, values in self.history.items()},
+                "skipped": dict(self.skipped),
+                "method": self.method.state_dict(), "data": self.data.state_dict(),
+                "optimisers": {k: o.state_dict() for k, o in self.optimisers.items()},
+                "scalers": {k: s.state_dict() for k, s in self.scalers.items()},
+                "random": random_state()}
 
-    def load(self, path, weights_only):
-        """Goes on from a state, or from its weights alone. All or nothing: ValueError."""
-        state = load_state(path, VERSION, self.device)
-        if not weights_only:
-            for name in self.belongs.keys() | state["belongs"].keys():
-                before, now = (_comparable(b.get(name)) for b in (state["belongs"], self.belongs))
-                if before != now:
-                    raise ValueError(
-                        f"{path}: was started with {name}={before}, cannot go on with {name}={now};"
-                        ' give another save_path, or resume="weights" to start a new run from its '
-                        "weights")
-        before = copy.deepcopy(self.method.state_dict()), copy.deepcopy(self.data.state_dict())
-        try:
-            self.method.load_state_dict(state["method"])
-            if not weights_only:
-                self.data.load_state_dict(to_cpu(state["data"]))
-                for player, optimiser in self.optimisers.items():
-                    optimiser.load_state_dict(state["optimisers"][player])
-        except Exception as error:
-            self.method.load_state_dict(before[0])
-            self.data.load_state_dict(before[1])
-            raise ValueError(f"{path}: the state of another method or other data ({error})"
-                             ) from None
-        if weights_only:
-            return
-        for player, scaler in self.scalers.items():
-            if bool(state["scalers"][player]) == scaler.is_enabled():
-                scaler.load_state_dict(state["scalers"][player])
-            else:
-                warnings.warn(f"{path}: was saved where another precision is native, goes on in "
-                              f"{self.precision}: not bit for bit", stacklevel=3)
+    def restore(self, state):
+        """Sets everything to what `state()` gave."""
+        self.method.load_state_dict(state["method"])
+        self.data.load_state_dict(state["data"])
+        for player, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][player])
+            if state["precision"] == self.precision:
+                self.scalers[player].load_state_dict(state["scalers"][player])
         self.step, self.seconds, self.parts = state["step"], state["seconds"], state["parts"]
+        self.skipped = dict(state["skipped"])
+        self.history.clear()
         self.history.update(state["history"])
-        set_random_state(to_cpu(state["random"]))
+        set_random_state(state["random"])
 
-    def keep(self):
-        """What half a step can change, so that `undo` makes the last whole step again."""
-        adam = self.optimisers["generator"].state
-        tensors = [*self.parameters["generator"], *self.method.buffers()]
-        self.kept = {"tensors": [(t, t.detach().clone()) for t in tensors],
-                     "adam": {p: {k: v.clone() for k, v in s.items()} for p, s in adam.items()},
-                     "pools": [(m, m.get_extra_state()) for m in self.method.modules()
-                               if type(m).get_extra_state is not torch.nn.Module.get_extra_state],
-                     "data": self.data.state_dict(), "random": random_state(),
-                     "parts": dict(self.parts)}
+    def begin(self):
+        """Begins a step: keeps a copy of everything that it changes."""
+        self.half, state = False, self.state()
+        copies = {name: _cloned(state[name]) for name in ("method", "optimisers")}
+        self.kept = state | copies | {"data": copy.deepcopy(state["data"])}
+        self.half = True
 
     def undo(self):
-        with torch.no_grad():
-            for tensor, before in self.kept["tensors"]:
-                tensor.copy_(before)
-        adam = self.optimisers["generator"].state
-        adam.clear()
-        adam.update(self.kept["adam"])
-        for module, state in self.kept["pools"]:
-            module.set_extra_state(state)
-        self.data.load_state_dict(self.kept["data"])
-        set_random_state(self.kept["random"])
-        self.parts = self.kept["parts"]
+        """Makes the last whole step again."""
+        self.restore(self.kept)
+        self.half = False
+
+    def save(self, path):
+        save_state(path, self.state())
+
+    def load(self, path, weights_only):
+        """Goes on from a state, or from its weights alone. ValueError; then nothing is changed."""
+        state = load_state(path, VERSION)
+        if not weights_only:
+            _require_same(path, state.get("belongs", {}), self.belongs)
+        self.begin()
+        try:
+            if weights_only:  # no pools: they hold pictures of the other run
+                self.method.load_state_dict(self.kept["method"] | {
+                    k: v for k, v in state["method"].items() if not k.endswith("_extra_state")})
+            else:
+                self.restore(state)
+        except Exception as error:
+            self.undo()
+            raise ValueError(f"{path}: the state of another method or other data ({error})"
+                             ) from None
+        self.half = False
+        if not weights_only and state["precision"] != self.precision:
+            warnings.warn(f"{path}: was saved in {state['precision']}, goes on in "
+                          f"{self.precision}, and not bit for bit", stacklevel=3)
 
 
-def _comparable(value):
-    return list(value) if isinstance(value, tuple) else value
+def _parameters(networks):
+    """Every parameter that may learn, once: shared layers listed twice would be stepped twice."""
+    return list({id(p): p for net in networks for p in net.parameters()
+                 if p.requires_grad}.values())
+
+
+def _cloned(value):
+    """`value` with a copy of every tensor in its dicts and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {k: _cloned(v) for k, v in value.items()}
+    return list(map(_cloned, value)) if isinstance(value, list) else value
+
+
+def _fingerprint(run):
+    """What a state must find again: settings, method, what learns, data. {name: plain value}."""
+    method, data = run.method, run.data
+    if hasattr(data, "fingerprint"):
+        described = data.fingerprint()
+    else:  # a reader's own batches: what they were made with, but for what moves on
+        moving = data.state_dict().keys()
+        described = {"class": type(data).__name__} | {
+            k: v for k, v in settings_of(data).items() if k not in moving}
+    frozen = [name for name, p in method.named_parameters() if not p.requires_grad]
+    return run.settings | {"frozen": frozen} | {
+        f"method.{k}": v for k, v in hyperparameters(method).items()} | {
+        f"data.{k}": v for k, v in described.items()}
+
+
+def _require_same(path, before, now):
+    for name in dict.fromkeys([*now, *before]):
+        if before.get(name) != now.get(name):
+            raise ValueError(f"{path}: was started with {name}={before.get(name)}, cannot go on "
+                             f"with {name}={now.get(name)}; give another save_path, or "
+                             'resume="weights" to start a new run from its weights')
 
 
 # ----------------------------------------------------------------- arguments
@@ -167,31 +188,43 @@ def checked_settings(steps, lr, lr_d, betas, decay_from, decay_d, n_critic, prec
     """`fit`'s settings as plain numbers, which a training state can hold. ValueError."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise ValueError(f"betas={betas!r}: expected two numbers of at least 0 and below 1")
+    try:
+        first, second = betas
+    except Exception:
+        raise ValueError(f"betas={betas!r}: expected two numbers of at least 0 and below 1"
+                         ) from None
+    if not _is_truth(decay_d):
+        raise ValueError(f"decay_d={decay_d!r}: expected True or False")
     return {"steps": whole_number("steps", steps, 0), "lr": _number("lr", lr),
             "lr_d": _number("lr_d", lr_d),
-            "betas": [_number("betas", beta, most=1 - 1e-9) for beta in betas],
+            "betas": [_number("betas", beta, below=1) for beta in (first, second)],
             "decay_from": _number("decay_from", decay_from, most=1), "decay_d": bool(decay_d),
             "n_critic": whole_number("n_critic", n_critic, 1), "precision": precision}
 
 
 def whole_number(name, value, least):
+    """`value` as an int. ValueError naming the argument where it is none, or below `least`."""
     try:
-        found = operator.index(value)
-    except TypeError:
+        found = None if _is_truth(value) else operator.index(value)
+    except Exception:
         found = None
-    if found is None or isinstance(value, bool) or found < least:
+    if found is None or found < least:
         raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
     return found
 
 
-def _number(name, value, most=math.inf):
+def _number(name, value, most=math.inf, below=math.inf):
     try:
-        found = float(value)
-    except (TypeError, ValueError):
+        found = math.nan if _is_truth(value) or isinstance(value, str) else float(value)
+    except Exception:
         found = math.nan
-    if not (0 <= found <= most and math.isfinite(found)):
-        above = "" if most == math.inf else f" and at most {most:.0f}"
-        raise ValueError(f"{name}={value!r}: expected a number of at least 0{above}")
+    if not (0 <= found <= most and found < below):
+        limits = "".join(f" and {word} {limit}" for word, limit in (
+            ("at most", most), ("below", below)) if limit < math.inf)
+        raise ValueError(f"{name}={value!r}: expected a number of at least 0{limits}")
     return found
+
+
+def _is_truth(value):
+    """Whether it is True or False, of Python, numpy or torch: no number, though it counts as 1."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")

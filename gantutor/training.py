@@ -12,15 +12,15 @@ from contextlib import contextmanager
 import torch
 from tqdm.auto import tqdm
 
-from gantutor.saving import random_state, require_writable, set_random_state, target
+from gantutor.saving import plain, random_state, require_writable, set_random_state, target
 from gantutor.state import Run, checked_settings, whole_number
 
 MOST_SKIPS = 20  # steps in a row that float16's scaler may leave out before the run is stopped
-RESUME = ("state", "weights")
+PATIENCE = 5  # seconds that Ctrl-C waits for a stopped run to be saved
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss or a gradient is not finite. Attributes: step, player, name, value."""
+    """A loss, a gradient or a weight is not finite. Attributes: step, player, name, value."""
 
     def __init__(self, step, player, name, value):
         super().__init__(
@@ -54,19 +54,23 @@ def _play(run, player, batch, factor):
     with run.autocast():
         total, parts = getattr(run.method, f"{player}_loss")(batch)
     for name, value in {**parts, "total loss": total.detach()}.items():
-        if not torch.isfinite(value):
-            raise TrainingDiverged(run.step + 1, player, name, value.item())
+        _require_finite(run, player, name, value)
     optimiser.zero_grad(set_to_none=True)
-    scaler = run.scalers[player]
-    scaler.scale(total).backward()
-    if scaler.is_enabled():
+    run.scalers[player].scale(total).backward()
+    if run.scalers[player].is_enabled():
         _scaled_step(run, player)
-        return parts
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if not torch.isfinite(norm):
-        raise TrainingDiverged(run.step + 1, player, "gradient norm", norm.item())
-    optimiser.step()
+    else:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        _require_finite(run, player, "gradient norm", torch.nn.utils.get_total_norm(gradients))
+        optimiser.step()
+    weights = torch.nn.utils.get_total_norm([p.detach() for p in parameters])
+    _require_finite(run, player, "weights' norm", weights)
     return parts
+
+
+def _require_finite(run, player, name, value):
+    if not math.isfinite(value):
+        raise TrainingDiverged(run.step + 1, player, name, float(value))
 
 
 def _scaled_step(run, player):
@@ -74,39 +78,37 @@ def _scaled_step(run, player):
     scaler, scale = run.scalers[player], run.scalers[player].get_scale()
     scaler.step(run.optimisers[player])
     scaler.update()
-    skipped = scaler.get_scale() < scale
-    run.skipped[player] = run.skipped[player] + 1 if skipped else 0
+    run.skipped[player] = run.skipped[player] + 1 if scaler.get_scale() < scale else 0
     if run.skipped[player] >= MOST_SKIPS:
-        raise TrainingDiverged(run.step + 1, player, f"gradient norm ({MOST_SKIPS} steps in a row)",
-                               math.nan)
+        _require_finite(run, player, f"gradient norm ({MOST_SKIPS} steps in a row)", math.nan)
 
 
 def _one_step(run):
     """G first, with D frozen (its weight gradients would be thrown away), then D."""
     settings = run.settings
+    discriminator = [p for p in run.parameters["discriminator"] if p.requires_grad]
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
     if hasattr(run.method, "progress"):  # methods whose terms join late follow it
         run.method.progress = run.step / settings["steps"]
     batch = {k: v.to(run.device) for k, v in run.data.next_batch().items()}
-    discriminator = run.parameters["discriminator"]
     count = len(next(iter(batch.values())))
     if run.step % settings["n_critic"] == 0:
         for p in discriminator:
             p.requires_grad_(False)
         try:
-            run.parts |= _play(run, "generator", batch, factor)
+            run.parts = run.parts | _play(run, "generator", batch, factor)
         finally:
             for p in discriminator:
                 p.requires_grad_(True)
     if discriminator:
-        run.parts |= _play(run, "discriminator", batch, factor)
+        run.parts = run.parts | _play(run, "discriminator", batch, factor)
     run.step += 1
     return count
 
 
 @contextmanager
-def _whole_step():
-    """The first Ctrl-C waits for the end of the block, the second gets through.
+def _ctrl_c_waits(seconds=0):
+    """The first Ctrl-C waits for the end of the block; a second gets through, after `seconds`.
 
     Half a step cannot be resumed bit for bit. A handler of the reader's own is called, then or
     now; where Ctrl-C is ignored, it stays so.
@@ -116,12 +118,12 @@ def _whole_step():
         yield
         return
     act = usual if callable(usual) else signal.default_int_handler
-    asked = []
+    asked, until = [], time.monotonic() + seconds
 
     def wait(number, frame):
-        if asked:
-            act(number, frame)
         asked.append((number, frame))
+        if len(asked) > 1 and time.monotonic() >= until:
+            act(number, frame)
 
     signal.signal(signal.SIGINT, wait)
     try:
@@ -132,6 +134,15 @@ def _whole_step():
         act(*asked[0])
 
 
+def _train_mode(method):
+    """Training mode, except for networks that are frozen as a whole: they stay as they are."""
+    method.train()
+    for net in method.modules():
+        parameters = list(net.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            net.eval()
+
+
 def _call(callback, run):
     """A preview may draw random numbers (dropout); the run's own must not move with it."""
     state = random_state()
@@ -139,7 +150,7 @@ def _call(callback, run):
         callback(run.step, run.method, run.history)
     finally:
         set_random_state(state)
-        run.method.train()
+        _train_mode(run.method)
 
 
 # ----------------------------------------------------------------- fit
@@ -154,7 +165,7 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     load_state_dict(). One Adam for all generators (lr), one for all discriminators (lr_d, by
     default the same), both constant for `decay_from` of the run and then linear towards 0; with
     decay_d=False the discriminators' stays, so that they keep up to the end. Parameters that are
-    frozen beforehand stay frozen.
+    frozen beforehand stay frozen, and networks that are frozen as a whole stay in eval mode.
     n_critic: the generators play in every n_critic-th step only, the first among them; the other
     steps are the discriminators' alone.
     device, precision: where to run, and in what the networks compute: "float32", "bfloat16",
@@ -165,29 +176,32 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     last whole step, when the run diverges, is interrupted or fails. Where the file exists already,
     training goes on from it, on the CPU bit for bit as if it had never stopped. With
     resume="weights" only the weights are taken from it: a new run starts from them, whose steps,
-    learning rate and data may be others.
+    learning rate and data may be others, and which overwrites the file.
     callback(step, method, history) is called first, every `callback_every` steps, and at the end.
 
     Raises TrainingDiverged where a loss or gradient is not finite, before the step is taken;
     ValueError for an argument out of range, a foreign state file, or one started with another
-    method, other data or settings; OSError where save_path cannot be written.
+    method, other data or settings; OSError where save_path cannot be written; TypeError where
+    data.state_dict() holds what a file cannot.
     """
     settings = checked_settings(steps, lr, lr if lr_d is None else lr_d, betas, decay_from, decay_d,
-                        n_critic, precision)
+                                n_critic, precision)
     save_every, callback_every = (whole_number(name, value, 1) for name, value in (
         ("save_every", save_every), ("callback_every", callback_every)))
-    if resume not in RESUME:
-        raise ValueError(f"resume={resume!r}: expected one of {', '.join(RESUME)}")
+    if resume not in ("state", "weights") or (resume == "weights" and save_path is None):
+        raise ValueError(f'resume={resume!r}: expected "state", or with a save_path "weights"')
     if save_path is not None:
         require_writable(save_path)
-    method.to(device).train()
-    run = Run(method, data, settings, device)
-    if save_path is not None and target(save_path).exists():
-        run.load(save_path, weights_only=resume == "weights")
-        if run.step == settings["steps"]:
-            print(f"{save_path}: this run has finished all of its {run.step} steps; nothing was "
-                  'trained. resume="weights" starts a new run from its weights.')
-    bar = tqdm(total=run.settings["steps"], initial=run.step, disable=not progress, unit="step",
+    run = Run(method.to(device), data, settings, device)
+    if save_path is not None:
+        plain(run.state())  # what cannot be saved is found now, not after `save_every` steps
+        if resume == "weights" or target(save_path).exists():
+            run.load(save_path, weights_only=resume == "weights")
+    if save_path is not None and run.step == run.settings["steps"] > 0:
+        print(f"{save_path}: this run has finished all of its {run.step} steps; nothing was "
+              'trained. resume="weights" starts a new run from its weights.')
+    _train_mode(method)
+    bar = tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
                mininterval=0.3, smoothing=0.1)
     try:
         _loop(run, bar, save_path, save_every, callback, callback_every)
@@ -197,32 +211,40 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
 
 
 def _loop(run, bar, save_path, save_every, callback, callback_every):
-    steps = run.settings["steps"]
-    began, seconds_before, images, saved = time.perf_counter(), run.seconds, 0, run.step
+    steps, saved, images = run.settings["steps"], run.step, 0
+    began, before = time.perf_counter(), run.seconds
     try:
         if callback and run.step < steps:
             _call(callback, run)
         while run.step < steps:
-            with _whole_step():
-                run.keep()
-                try:
-                    images += _one_step(run)
-                except BaseException:
-                    run.undo()
-                    raise
-                run.seconds = seconds_before + time.perf_counter() - began
+            with _ctrl_c_waits():
+                run.begin()
+                images += _one_step(run)
+                run.seconds = before + time.perf_counter() - began
                 if run.step % 10 == 0 or run.step == steps:
                     _log(run, bar, images / (time.perf_counter() - began))
+                run.half = False  # the step is whole
                 bar.update()
             if save_path is not None and (run.step % save_every == 0 or run.step == steps):
                 run.save(save_path)
                 saved = run.step
             if callback and (run.step % callback_every == 0 or run.step == steps):
                 _call(callback, run)
-    except BaseException:
-        if save_path is not None and run.step > saved:
-            run.save(save_path)
+    except BaseException as error:
+        with _ctrl_c_waits(PATIENCE):
+            _stop(run, save_path, saved, error)
         raise
+
+
+def _stop(run, save_path, saved, error):
+    """Makes the last whole step again, and saves it. The error is told where that fails."""
+    if run.half:
+        run.undo()
+    if save_path is not None and run.step > saved:
+        try:
+            run.save(save_path)
+        except Exception as failure:
+            error.add_note(f"{save_path}: step {run.step} could not be saved ({failure})")
 
 
 def _log(run, bar, images_per_second):

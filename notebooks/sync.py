@@ -1,20 +1,31 @@
-"""Writes into the notebooks what stands somewhere else: hints and solutions of the exercises.
+"""Writes into the notebooks what stands somewhere else, so that it stands there once.
 
     python notebooks/sync.py
 
-The hints and solutions stand in gantutor/check/*.md. Here they are folded into the cell that
-follows each exercise's stub. Cells are found by the stub's last line, `check.MODULE.NAME(...)`.
+Hints and solutions stand in gantutor/check/*.md. Here they are folded into the cell that follows
+each exercise's stub. Cells are found by the stub's last line, `check.MODULE.NAME(...)`.
+A cell that begins with `# shown: DOTTED.NAME` gets the source of that class or function; the lines
+before the definition, the imports, stay as they are.
+The repository's address stands in pyproject.toml under [project.urls]. It is written into badges
+and setup cells; until it is known it reads OWNER/gantutor.
 """
 
+import ast
+import inspect
 import json
+import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 from gantutor import check
 from gantutor.check.machine import Exercise
 
+ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
 CALL = re.compile(r"^check\.(\w+)\.(\w+)\(my_\w+\)\Z", re.M)
+SHOWN = re.compile(r"# shown: (\S+)")
+ADDRESS = re.compile(r"github(?P<dot>\.com)?/[\w.-]+/gantutor")
 
 
 def folded(exercise):
@@ -51,10 +62,71 @@ def write_folded(path):
     return new != old
 
 
+# ------------------------------------------------------------------ shown code
+
+
+def with_source(text):
+    """A cell's text, its shown definition set to the package's source; other cells as they are.
+
+    ValueError where a shown cell holds no definition.
+    """
+    match = SHOWN.match(text)
+    if not match:
+        return text
+    source = inspect.getsource(pkgutil.resolve_name(match[1])).rstrip("\n").split("\n")
+    lines = text.split("\n")
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            return "\n".join([*lines[:first - 1], *source, *lines[node.end_lineno:]])
+    raise ValueError(f"{match[1]}: the cell that shows it holds no definition")
+
+
+def write_shown(path):
+    """Writes the package's source into the cells that show it; True where something has changed."""
+    old = path.read_text(encoding="utf-8")
+    notebook = json.loads(old)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["source"] = with_source("".join(cell["source"])).splitlines(keepends=True)
+    new = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    if new != old:
+        path.write_text(new, encoding="utf-8")
+    return new != old
+
+
+# ------------------------------------------------------------------ the address
+
+
+def repository(root=ROOT):
+    """"owner/name" from `root`/pyproject.toml."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return "/".join(project["urls"]["Repository"].rstrip("/").split("/")[-2:])
+
+
+def rewrite(text, name):
+    """`text` with every address of this repository (github.com/... and Colab's) set to `name`."""
+    return ADDRESS.sub(lambda match: f"github{match['dot'] or ''}/{name}", text)
+
+
+def write_address(path, name):
+    """Writes the repository's `name` into a file; True where something has changed."""
+    old = path.read_text(encoding="utf-8")
+    new = rewrite(old, name)
+    if new != old:
+        path.write_text(new, encoding="utf-8")
+    return new != old
+
+
 def main():
     for path in NOTEBOOKS:
         if write_folded(path):
             print(f"{path.name}: hints and solutions written")
+        if write_shown(path):
+            print(f"{path.name}: shown code written")
+    for path in [ROOT / "README.md", *NOTEBOOKS]:
+        if write_address(path, repository()):
+            print(f"{path.name}: now at {repository()}")
 
 
 if __name__ == "__main__":

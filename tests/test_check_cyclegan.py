@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from gantutor.check import cyclegan, loop
+from gantutor.check import cyclegan, hiding, loop
+from gantutor.check.verdict import no_trace
 
 
 def test_expected_values_by_hand():
@@ -30,6 +31,14 @@ def test_expected_values_by_hand():
             return 0 * a[2](a[0]).mean() if a[6:] == weights else cyclegan.generator()(*a)
 
         assert f"expected {right:.4g} " in cyclegan.generator_loss(only_before).reason
+
+
+def test_the_noise_by_hand():
+    """The way back doubles it, and normal noise of deviation s has mean size s sqrt(2 / pi)."""
+    with no_trace():
+        found = hiding.noisy_cycle.rights[0]["the loss"]
+    assert abs(found - 2 * 0.3 * (2 / torch.pi) ** 0.5) < 0.01
+    assert "expected about 0.479" in hiding.noisy_cycle(hiding.variant(power=2)).reason
 
 
 def test_a_gradient_that_is_missing_is_named():

@@ -1,11 +1,11 @@
-"""Notebook 02's checks, and the hiding lab's, against the mistakes they exist for."""
+"""Notebook 02's checks against the mistakes they exist for."""
 
 import pytest
 import torch
 
 from gantutor import check
 
-vgg, hiding = check.vgg, check.hiding
+vgg = check.vgg
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
@@ -36,17 +36,6 @@ def pick(points, floor, key="hidden-pair L1", choose=min, keep=lambda reached, f
          empty=float("nan")):
     left = [p for p in points if keep(p["panel"]["domain reached"], floor)]
     return choose(left, key=lambda p: p["panel"][key])["weight"] if left else empty
-
-
-def noisy(x, G, F, noise, on_x=0.0, after=0.0, between=1.0, draw=torch.randn_like,
-          cut=lambda t: t, power=1):
-    fake = cut(G(x + on_x * noise * draw(x)))
-    back = F(fake + between * noise * draw(fake))
-    return ((back + after * noise * draw(back)) - x).abs().pow(power).mean()
-
-
-def uniform(images):
-    return torch.rand_like(images) * 2 - 1
 
 
 def variant(function, **mistake):
@@ -94,14 +83,6 @@ MISTAKES = [  # (exercise, mistake, broken answer, words of the reason)
     (vgg.best_weight, "cycle error", variant(pick, key="cycle L1"), "cycle error"),
     (vgg.best_weight, "strictly above", variant(pick, keep=lambda r, f: r > f), "at the floor"),
     (vgg.best_weight, "an answer where there is none", variant(pick, empty=0.0), "nan"),
-    (hiding.noisy_cycle, "noise on x", variant(noisy, on_x=1.0, between=0.0), "between"),
-    (hiding.noisy_cycle, "noise after the way back", variant(noisy, after=1.0, between=0.0),
-     "between"),
-    (hiding.noisy_cycle, "no noise", variant(noisy, between=0.0), "no noise"),
-    (hiding.noisy_cycle, "uniform noise", variant(noisy, draw=uniform), "uniform"),
-    (hiding.noisy_cycle, "detached", variant(noisy, cut=lambda t: t.detach()),
-     "no gradient reaches G_xy"),
-    (hiding.noisy_cycle, "squared", variant(noisy, power=2), "squared"),
 ]
 
 
@@ -110,7 +91,6 @@ OTHER_WAYS = {
     / p(x.detach()).mean(),
     vgg.normalise: lambda i: (i * 0.5 + 0.5).sub(MEAN).div(STD),
     vgg.frozen_content: content, vgg.receptive_fields: [14, 40], vgg.best_weight: pick,
-    hiding.noisy_cycle: lambda x, G, F, n: (F(torch.normal(G(x), n)) - x).abs().mean(),
 }
 
 

@@ -300,3 +300,39 @@ def test_feature_matching_refuses():
             losses.feature_matching_loss(real, fake)
     with pytest.raises(ValueError, match=r"same shape"):
         losses.feature_matching_loss(one, [torch.zeros(2, 4)])
+
+
+# ------------------------------------------------------------------ codes
+
+
+def test_the_kl_is_torchs_own():
+    mu = torch.randn(4, 3, 2, 5)
+    q, p = (torch.distributions.Normal(m, 1.0) for m in (mu, torch.zeros_like(mu)))
+    torch.testing.assert_close(losses.kl_loss(mu), torch.distributions.kl_divergence(q, p).mean())
+
+
+def test_a_sample_is_the_mean_and_unit_noise_and_lets_the_gradient_through():
+    mu = torch.full((4, 500), 3.0, requires_grad=True)
+    z = losses.sampled(mu)
+    assert abs(z.mean() - 3) < 0.1 and abs(z.std() - 1) < 0.1
+    z.sum().backward()
+    assert torch.equal(mu.grad, torch.ones_like(mu))
+    assert not torch.equal(z[0], z[1])
+
+
+def test_semantic_consistency_moves_only_the_second_code():
+    z, again = torch.zeros(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    loss = losses.semantic_consistency_loss(z, again)
+    loss.backward()
+    assert loss == 1 and z.grad is None
+    torch.testing.assert_close(again.grad, torch.full((2, 3), 1 / 6))
+    with pytest.raises(ValueError, match="same shape"):
+        losses.semantic_consistency_loss(z, again[:1])
+
+
+def test_the_reversed_gradient_has_the_other_sign():
+    z = torch.randn(5, requires_grad=True)
+    turned = losses.gradient_reversal(z)
+    assert torch.equal(turned, z)
+    (turned * torch.arange(5.0)).sum().backward()
+    assert torch.equal(z.grad, -torch.arange(5.0))

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from makers import ROWS, make_celeba, make_mnist, make_rafd, make_svhn
 from PIL import Image
-from test_celebrities import ROWS, make_celeba, make_rafd
-from test_digits import make_mnist, make_svhn
 
 from gantutor import badges, data, digits, faces, training, vgg
 

@@ -55,7 +55,7 @@ import torch
 
 from gantutor.check.answers import call, gradients, kind, scalar
 from gantutor.check.verdict import NotAttempted, Wrong, printable, verdict
-from gantutor.training import seed_everything
+from gantutor.saving import seed_everything
 
 
 def exercise(**stated):
@@ -94,7 +94,7 @@ class Exercise:
         return verdict(self._judge, answer)
 
     def __repr__(self):
-        return f"{self.__name__}: {self.__doc__}"
+        return f"{self.__name__}: {self.__doc__} (hint() and solve() help.)"
 
     def _judge(self, answer):
         # Ours first, once: what a learner's code leaves behind, another dtype, must not reach them.
@@ -106,10 +106,11 @@ class Exercise:
         if any(self.departs(seen, one) is None for one in (right, *others)):
             return self.section("Right").format_map(seen)
         stage = self.departs(seen, right)
-        names = [(self.departs(seen, it) is not None, name) for name, it in known
+        alike = [(name, it) for name, it in known
                  if self.departs(it, right) == stage and self.alike(seen.get(stage), it[stage])]
-        if names:  # one that is equal in all stages comes first
-            words = self.words[min(names, key=lambda one: one[0])[1]].format_map(seen)
+        if alike:
+            name, _ = min(alike, key=lambda one: self.departs(seen, one[1]) is not None)
+            words = self.words[name].format_map(seen)
         else:
             words = self.otherwise(seen, stage, right[stage])
         raise Wrong(self.with_numbers(words, stage, seen.get(stage), right[stage]))
@@ -209,10 +210,12 @@ class Prose(str):
     """Markdown: a notebook renders it, a terminal prints it."""
 
     def _repr_markdown_(self):
-        return str(self)
+        return self[:]  # without __str__
 
-    def __repr__(self):
-        return printable(str(self))
+    def __str__(self):
+        return printable(self[:])
+
+    __repr__ = __str__
 
 
 class LossExercise(Exercise):

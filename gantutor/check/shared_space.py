@@ -8,8 +8,8 @@ from torch import nn
 
 from gantutor.check.answers import Affine, call, compare, kind, number, scalar
 from gantutor.check.verdict import Wrong, describe, exercise
+from gantutor.evaluate.metrics import high_frequency_energy
 from gantutor.losses import kl_loss
-from gantutor.metrics import high_frequency_energy
 
 
 def _noise(answer, mu):

@@ -14,7 +14,7 @@ from gantutor.check.answers import (
     two_numbers,
 )
 from gantutor.check.verdict import Wrong, exercise
-from gantutor.faces import BLOCKS, code_vector
+from gantutor.data.faces import BLOCKS, code_vector
 from gantutor.losses import gradient_penalty as true_penalty
 from gantutor.methods.stargan import JointStarGAN
 

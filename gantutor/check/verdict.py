@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gantutor.training import random_state, seed_everything, set_random_state
+from gantutor.saving import random_state, seed_everything, set_random_state
 
 # state: (mark, the mark where only ASCII can be printed, colour)
 LOOKS = {"not attempted": ("…", "...", "#6b7280"), "wrong": ("✗", "x", "#b45309"),

@@ -4,6 +4,8 @@ import hashlib
 
 import torch
 
+from gantutor.state import whole_number
+
 
 def to_float(images):
     """uint8 (N, 3, H, W) in 0..255 -> float32 in [-1, 1]."""
@@ -22,7 +24,7 @@ def content_digest(stack):
     """
     if hasattr(stack, "digest"):
         return stack.digest()
-    data = stack.contiguous().view(torch.uint8).numpy()
+    data = stack.cpu().contiguous().view(torch.uint8).numpy()
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
@@ -34,9 +36,8 @@ class Epochs:
     """
 
     def __init__(self, lengths, batch_size, seed, flip):
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r}: expected a whole number of at least 1")
-        self.lengths, self.batch_size, self.flip = lengths, batch_size, flip
+        self.batch_size = whole_number("batch_size", batch_size, 1)
+        self.lengths, self.flip = lengths, flip
         self.generator = torch.Generator().manual_seed(seed)
         self.order = {name: torch.empty(0, dtype=torch.long) for name in lengths}
 
@@ -47,11 +48,15 @@ class Epochs:
         index, self.order[name] = self.order[name].split([count, len(self.order[name]) - count])
         return index
 
-    def _mirrored(self, images):
-        """Half of the images mirrored, in place, where `flip` is on."""
+    def _mirrored(self, images, *with_them):
+        """Half of the images mirrored, in place, where `flip` is on, and `with_them` the same ones.
+
+        Returns `images`.
+        """
         if self.flip:
             chosen = torch.rand(len(images), generator=self.generator) < 0.5
-            images[chosen] = images[chosen].flip(-1)
+            for stack in (images, *with_them):
+                stack[chosen] = stack[chosen].flip(-1)
         return images
 
     def fingerprint(self):
@@ -77,6 +82,7 @@ class Unpaired(Epochs):
     """
 
     def __init__(self, x, y, batch_size=8, seed=0, flip=False):
+        super().__init__({"x": len(x), "y": len(y)}, batch_size, seed, flip)
         for name, stack in (("x", x), ("y", y)):
             if stack.dtype != torch.uint8 or stack.dim() != 4 or stack.shape[1] != 3:
                 raise ValueError(f"{name}: expected uint8 images of shape (N, 3, H, W), found "
@@ -85,10 +91,9 @@ class Unpaired(Epochs):
             raise ValueError(f"x is {tuple(x.shape[2:])} px and y {tuple(y.shape[2:])} px: "
                              "both must have one size")
         for name, stack in (("x", x), ("y", y)):
-            if len(stack) < batch_size:
+            if len(stack) < self.batch_size:
                 raise ValueError(f"{name}: {len(stack)} images are fewer than a batch of "
-                                 f"{batch_size}")
-        super().__init__({"x": len(x), "y": len(y)}, batch_size, seed, flip)
+                                 f"{self.batch_size}")
         self.stacks = {"x": x, "y": y}
 
     def digests(self):
@@ -103,11 +108,21 @@ class Unpaired(Epochs):
 
 
 class Paired(Unpaired):
-    """X with its true counterparts: what no unpaired method may see, for the ceiling alone."""
+    """X with its true counterparts: what no unpaired method may see, for the ceiling alone.
+
+    ValueError where x and y are not as many.
+    """
+
+    def __init__(self, x, y, batch_size=8, seed=0, flip=False):
+        super().__init__(x, y, batch_size, seed, flip)
+        if len(x) != len(y):
+            raise ValueError(f"{len(x)} images x and {len(y)} images y: expected pairs")
 
     def next_batch(self):
         index = self._indices("x", self.batch_size)
-        return {name: to_float(stack[index]) for name, stack in self.stacks.items()}
+        batch = {name: to_float(stack[index]) for name, stack in self.stacks.items()}
+        self._mirrored(*batch.values())
+        return batch
 
 
 class Labelled(Epochs):
@@ -119,15 +134,15 @@ class Labelled(Epochs):
     """
 
     def __init__(self, sets, batch_size=16, seed=0, flip=False):
-        self.share, rest = divmod(batch_size, len(sets))
+        super().__init__({k: len(images) for k, (images, _) in enumerate(sets)}, batch_size, seed,
+                         flip)
+        self.share, rest = divmod(self.batch_size, len(sets))
         if rest:
             raise ValueError(f"batch_size={batch_size}: expected a multiple of {len(sets)} sets")
         for k, (images, codes) in enumerate(sets):
             if len(images) != len(codes) or len(images) < self.share:
                 raise ValueError(f"set {k}: {len(images)} images and {len(codes)} codes; expected "
                                  f"as many of each, at least {self.share}")
-        super().__init__({k: len(images) for k, (images, _) in enumerate(sets)}, batch_size, seed,
-                         flip)
         self.sets = sets
 
     def digests(self):

@@ -33,10 +33,14 @@ def records(part):
     return torch.tensor(json.loads((data_folder() / "faces" / "records.json").read_text())[part])
 
 
-def sheet(name, count, size):
-    """The first `count` faces of one sheet of the pack at `size` px (32 or 64), uint8."""
+def sheet(name, size, count=None):
+    """The first `count` faces of one sheet at `size` px, uint8. By default all of them.
+
+    ValueError for a size other than 32 and 64.
+    """
     if size not in (32, 64):
         raise ValueError(f"size={size}: the faces are drawn at 32 and at 64 px")
+    count = len(records(name)) if count is None else count
     # Drawn on a grid of 16 x 16: stored so, and magnified without loss.
     images = load_sheet(data_folder() / "faces" / f"{name}.webp", count, 16)
     return images.repeat_interleave(size // 16, 2).repeat_interleave(size // 16, 3)
@@ -74,7 +78,7 @@ def labelled_set(part, size):
     """(images uint8, labels) of set "appearance" (A) or "expression" (B), 2,500 faces each."""
     people = records(part)
     read = {"appearance": appearance_labels, "expression": expression_labels}[part]
-    return sheet(part, len(people), size), read(people)
+    return sheet(part, size), read(people)
 
 
 def appearance(size=32, batch_size=16, seed=0):
@@ -131,7 +135,7 @@ def appearance_code(people, attribute):
 @functools.lru_cache(maxsize=2)
 def _held_out(size):
     people = records("held_out")
-    return to_float(sheet("held_out", len(people), size)), people
+    return to_float(sheet("held_out", size)), people
 
 
 def held_out(size=32):
@@ -188,7 +192,7 @@ def paired(size=32, batch_size=16, seed=0):
     sets = []
     for k, part in enumerate(("appearance", "expression")):
         people = records(f"hidden_{part}")
-        images = [sheet(name, len(people), size) for name in (part, f"hidden_{part}")]
+        images = [sheet(name, size) for name in (part, f"hidden_{part}")]
         sets.append((torch.cat(images, 1), joint_code(people, ("hair", "expression")[k])))
     return EditedPairs(sets, batch_size, seed)
 
@@ -199,9 +203,8 @@ def judged(size, generator):
     Noise of up to a tenth of the range, so that faint spots are no evidence for it.
     """
     parts = [name for part in ("appearance", "expression") for name in (part, f"hidden_{part}")]
-    people = [records(part) for part in parts]
-    images = torch.cat([sheet(part, len(r), size) for part, r in zip(parts, people, strict=True)])
-    people = torch.cat(people)
+    people = torch.cat([records(part) for part in parts])
+    images = torch.cat([sheet(part, size) for part in parts])
 
     def draw():
         index = torch.randint(len(images), (64,))
@@ -212,4 +215,5 @@ def judged(size, generator):
     return draw
 
 
-FACES = Pack("faces", 32, unpaired, paired, questions, ATTRIBUTES, judged, 1500, joint_code)
+FACES = Pack("faces", 32, unpaired, paired, questions, ATTRIBUTES, judged, 1500, joint_code,
+             labelled_apart=(("hair", "long_hair", "glasses"), ("expression",)))

@@ -1,132 +1,103 @@
-"""A reader's own images: two folders of any size, format and colour mode -> two uint8 tensors.
+"""A reader's own two folders of images, of any size, format and colour mode, as unpaired batches.
 
-Each is converted correctly (no 16-bit scan clipped to white, no photograph on its side, nothing
-transparent turned black) or refused with an error that names it; none is skipped in silence.
+Every image is used, or the error names it. Other files are counted in a warning. Only hidden and
+system files (`is_system_name`) are skipped without a word.
 """
 
-import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # EPS would start Ghostscript
-LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")  # besides .DS_Store, hidden
-MAX_PIXELS = 200_000_000
-_pillow_limit = threading.Lock()
+from gantutor.data.batches import Unpaired
+from gantutor.data.images import MAX_PIXELS, read_image, read_with_notes
+
+__all__ = ["EXTENSIONS", "is_system_name", "load_folder", "load_two_folders", "read_image",
+           "unpaired"]
+
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
+              ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif")
+# Lower case. Windows, macOS, Linux, Synology, QNAP; each name that begins with a dot comes on top.
+SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini",
+                "$recycle.bin", "recycler", "recycled", "system volume information", "__macosx",
+                "icon\r", "network trash folder", "temporary items", "lost+found", "@eadir",
+                "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"}
+SHOWN = 5  # how many files a summary names
 
 
-def read_image(path, max_pixels=MAX_PIXELS):
-    """One file -> an upright PIL image, 8-bit RGB; of an animation, its first frame.
+def unpaired(folder_x, folder_y, size=64, batch_size=8, seed=0, flip=True):
+    """A reader's own two folders as `Unpaired` batches of (batch_size, 3, size, size) each.
 
-    Transparency is laid over white, 16-bit grey scaled by 1/257, floats in [0, 1] by 255.
-    Raises FileNotFoundError or ValueError: the file, what was found, what was expected.
+    flip: mirror half of the images. Switch it off where left and right differ, as in writing.
+    Errors and warnings as `load_two_folders`.
     """
-    path = Path(path).expanduser()
-    expected = f"expected a complete {'/'.join(FORMATS)} file of at most {max_pixels=:,} pixels"
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise (ValueError if path.exists() else FileNotFoundError)(f"{path}: {found}; {expected}")
-    with _pillow_limit:  # Pillow's own, 179 million, is below ours and its error names no file
-        saved, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return _decode(path, max_pixels)
-        except UnidentifiedImageError:  # the first bytes say more, for instance b'<!DOCTYPE html>'
-            found = f"no image: {path.stat().st_size} bytes, {bytes(np.fromfile(path, 'B', 16))!r}"
-        except Exception as error:  # damaged files make Pillow raise nearly anything
-            found = str(error) or type(error).__name__
-        finally:
-            Image.MAX_IMAGE_PIXELS = saved
-    raise ValueError(f"{path}: {found}; {expected}")
+    x, y = load_two_folders(folder_x, folder_y, size, batch_size)
+    return Unpaired(x, y, batch_size, seed, flip)
+
+
+def load_two_folders(folder_x, folder_y, size, batch_size):
+    """Two folders -> (x, y): uint8 (N_x, 3, size, size) and (N_y, 3, size, size).
+
+    Raises what `load_folder` raises. ValueError if a folder has fewer images than batch_size, or
+    if a file belongs to both folders, directly or by a link: X would then hold images of Y.
+    """
+    paths = {}
+    for folder in (folder_x, folder_y):
+        paths[folder] = _list_images(folder)[0]
+        if len(paths[folder]) < batch_size:  # before minutes of reading
+            raise ValueError(f"{folder}: {len(paths[folder])} images; expected at least "
+                             f"{batch_size=}")
+    _refuse_shared_files(paths[folder_x], paths[folder_y])
+    return load_folder(folder_x, size), load_folder(folder_y, size)
 
 
 def load_folder(folder, size, limit=None, min_side=8, max_pixels=MAX_PIXELS):
     """All images below a folder (the first `limit` by name) -> uint8 (N, 3, size, size).
 
-    Resizes the shorter side (Lanczos), crops the longer at its centre. Warns of other files. Raises
-    FileNotFoundError, NotADirectoryError, or ValueError: no, bad or small (< min_side) images.
+    Scales the shorter side to `size` (Lanczos) and crops the longer side at its centre. One
+    warning counts the files that are no images, one sums up what `read_image` warns of.
+    Raises FileNotFoundError or NotADirectoryError for the folder, another OSError where it cannot
+    be listed, and ValueError if it holds no image, a bad one, or one smaller than min_side.
     """
     if min(size, size if limit is None else limit) < 1:
         raise ValueError(f"{size=}, {limit=}; expected at least 1")
     paths, others = _list_images(folder)
     if others:
         warnings.warn(f"{folder}: ignored {len(others)} other files, {others[:3]}", stacklevel=2)
-    bad, images = [], torch.empty(len(paths[:limit]), 3, size, size, dtype=torch.uint8)
+    bad, notes = [], []
+    images = torch.empty(len(paths[:limit]), 3, size, size, dtype=torch.uint8)
     for path, out in zip(paths[:limit], images, strict=True):
         try:
-            image = read_image(path, max_pixels)
+            image, said = read_with_notes(path, max_pixels)
             if min(image.size) < min_side:
                 raise ValueError(f"{path}: {image.size} pixels; expected {min_side=} or more")
             out.copy_(_square(image, size))
+            notes += said
         except (OSError, ValueError) as error:
-            bad.append(f"\n  {error}")
+            bad.append(str(error))
     if bad:
-        raise ValueError(f"{folder}: {len(bad)} of {len(images)} images cannot be used; "
-                         f"the first {len(bad[:5])}:{''.join(bad[:5])}")
+        raise ValueError(f"{folder}: {len(bad)} of {len(images)} images cannot be used{_few(bad)}")
+    if notes:
+        warnings.warn(f"{folder}: {len(notes)} remarks{_few(notes)}", stacklevel=2)
     return images
 
 
-def load_two_folders(folder_x, folder_y, size, batch_size):
-    """Two folders -> (x, y): uint8 (N_x, 3, size, size) and (N_y, 3, size, size).
-
-    Raises what load_folder raises, and ValueError for fewer images than batch_size or when one
-    folder is, or lies inside, the other: X would then hold the images of Y.
-    """
-    for folder in (folder_x, folder_y):
-        if (count := len(_list_images(folder)[0])) < batch_size:  # before minutes of reading
-            raise ValueError(f"{folder}: {count} images; expected at least {batch_size=}")
-    x, y = (Path(folder).expanduser().resolve() for folder in (folder_x, folder_y))
-    if any(map(x.samefile, (y, *y.parents))) or any(map(y.samefile, x.parents)):
-        raise ValueError(f"{x} and {y}: the same folder, or one inside the other; expected two")
-    return load_folder(folder_x, size), load_folder(folder_y, size)
+def is_system_name(name):
+    """True for hidden files and for what systems leave in folders, such as Thumbs.db, @eaDir."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def _decode(path, max_pixels):
-    with Image.open(path, formats=FORMATS) as image:
-        width, height = image.size  # from the header: nothing is decoded yet
-        if width * height > max_pixels:
-            raise ValueError(f"{width} x {height} = {width * height:,} pixels")
-        image.load()  # a TIFF turns itself upright here, and drops the tag
-        rgb = _to_rgb(image)
-        rgb.info = {}  # without EXIF, or the next reader turns the image a second time
-        with suppress(Exception):  # no EXIF, or broken EXIF beside sound pixels
-            rgb.getexif()[274] = image.getexif()[274]  # Orientation
-    ImageOps.exif_transpose(rgb, in_place=True)
-    return rgb
-
-
-def _to_rgb(image):
-    if image.mode[0] in "IF":
-        return Image.fromarray(_deep_grey(image).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(rgba, mask=rgba)
-    return white
-
-
-def _deep_grey(image):
-    """16-bit, 32-bit and float grey -> 0..255; Pillow's convert makes all above 255 white."""
-    values = np.asarray(image)
-    if image.mode == "F" and values.min() >= 0 and values.max() <= 1:  # NaN fails too
-        return np.rint(values * 255)
-    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        raise ValueError(f"grey {values.min()} to {values.max()}, not 16-bit or floats in [0, 1]")
-    grey = (values.astype(np.uint32) + 128) // 257  # 65535 = 257 * 255
-    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # PhotometricInterpretation
-        grey = 255 - grey
-    return np.where(values == image.info.get("transparency", -1), 255, grey)  # PNG's one grey
+def _few(texts):
+    return f"; the first {len(texts[:SHOWN])}:" + "".join(f"\n  {text}" for text in texts[:SHOWN])
 
 
 def _walk(folder, above=()):
-    """Files below a folder by name, without hidden ones and litter; follows links, not circles."""
+    """Files below a folder by name, without system names. Follows links, but not in circles."""
     for path in sorted(folder.iterdir()) if folder.resolve() not in above else ():
-        if not path.name.startswith(".") and path.name.lower() not in LITTER:
+        if not is_system_name(path.name):
             yield from _walk(path, (*above, folder.resolve())) if path.is_dir() else (path,)
 
 
@@ -139,8 +110,25 @@ def _list_images(folder):
     images = [path for path in files if path.suffix.lower() in EXTENSIONS]
     others = [str(p.relative_to(folder)) for p in files if p.suffix.lower() not in EXTENSIONS]
     if not images:
-        raise ValueError(f"{folder}: no images, {len(others)} other files {others[:3]}; {expected}")
+        raise ValueError(f"{folder}: no images, {len(others)} other files {others[:3]}; {expected}"
+                         ", not hidden and not in a system folder")
     return images, others
+
+
+def _refuse_shared_files(paths_x, paths_y):
+    """ValueError if a file is in both lists under any name: a symbolic link, a hard link."""
+    def identities(paths):
+        for path in paths:
+            with suppress(OSError):  # a link to nothing: reading it says so
+                found = path.stat()
+                yield (found.st_dev, found.st_ino) if found.st_ino else path.resolve(), path
+
+    in_y = dict(identities(paths_y))
+    shared = [(path, in_y[key]) for key, path in identities(paths_x) if key in in_y]
+    if shared:
+        raise ValueError(f"{shared[0][0]} of X and {shared[0][1]} of Y are the same file, one of "
+                         f"{len(shared)}; expected two folders that share no file (not the "
+                         "same folder, or one inside the other, or links between them)")
 
 
 def _square(image, size):

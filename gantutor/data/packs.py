@@ -32,10 +32,12 @@ class Pack(NamedTuple):
     unpaired, paired: (size, batch_size, seed) -> batches; only the supervised ceiling gets pairs.
     questions: size -> [Question], on held-out images. Only `gantutor.evaluate` asks for them.
     judged: (size, generator) -> a function that draws the judge's next training batch,
-    (images, is a real Y or None, attribute values or None): real Y and what the judge must
-    refuse. None: this pack has no judge.
-    judge_steps: how long its judge is trained.
+    (images, is a real Y or None, attribute values of the first of them or None): real Y and what
+    the judge must refuse. None: this pack has no judge.
+    judge_steps, judges: how long its judge is trained, and the folder where it lies; by default
+    where the course's own do.
     code: (records, attribute) -> codes, where a method is told by a code what to draw.
+    labelled_apart: the attributes that one set labels and another does not, a tuple for each set.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Pack(NamedTuple):
     judged: Callable | None = None
     judge_steps: int = 1200
     code: Callable | None = None
+    labelled_apart: tuple = ()
+    judges: Path | None = None
 
     def at(self, size):
         """The same pack at another size in pixels."""

@@ -1,10 +1,10 @@
-"""The papers' own data sets, for readers who have them: CelebA and RaFD, MNIST, USPS and SVHN.
+"""The papers' own data sets, for readers who have them: CelebA, RaFD, MNIST, USPS and SVHN.
 
     sets = [real_sets.celeba("datasets"), real_sets.rafd("datasets/rafd")]
     batches = real_sets.digits("svhn", "mnist", "datasets", download=True)
 
-Faces are (images, labels), decoded when a batch asks for them. Digits come without their labels:
-training does not see them.
+CelebA and RaFD come as (images, labels). An image file is read when a batch asks for it. Digits
+come without labels, because training must not see them. `~` in a folder's name is expanded.
 """
 
 import hashlib
@@ -18,13 +18,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from gantutor.data.batches import Unpaired
-from gantutor.data.folders import read_image
+from gantutor.data.folders import is_system_name, read_image
 
 CELEBA = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")  # the paper's five
 RAFD = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 RAFD_NAME = re.compile(r"Rafd(\d{3})_\d+_[^_]+_[^_]+_([a-z]+)_(left|frontal|right)\.jpe?g", re.I)
 BLOCKS = (len(CELEBA), len(RAFD))
-
 
 DIGITS = ("mnist", "usps", "svhn")
 SPLITS = ("train", "test")
@@ -36,10 +35,10 @@ FILES = {("mnist", "train"): MNIST_FILES, ("mnist", "test"): MNIST_FILES,
 
 
 class LazyImages:
-    """Image files as a stack that `Labelled` can draw from: decoded, cropped, scaled when asked.
+    """Image files as a stack that `Labelled` can draw from. A file is read when it is drawn.
 
-    square: (width, height) -> (left, top, side) of the square that is kept.
-    images[(n,) indices] -> uint8 (n, 3, size, size). A damaged file is a ValueError that names it.
+    square: (width, height) -> (left, top, side) of the square that is kept and scaled to `size`.
+    images[(n,) indices] -> uint8 (n, 3, size, size). Errors and warnings as `read_image`.
     """
 
     def __init__(self, paths, square, size):
@@ -49,9 +48,10 @@ class LazyImages:
         return len(self.paths)
 
     def digest(self):
-        """Of the names and the size: the files themselves are too many to be read beforehand."""
+        """A digest of the names and the size. Reading all the files would take too long."""
         text = "\n".join(str(path) for path in [*self.paths, self.size])
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        data = text.encode(errors="surrogateescape")  # a name need not be valid UTF-8
+        return hashlib.blake2b(data, digest_size=8).hexdigest()
 
     def _read(self, path):
         image = read_image(path)
@@ -65,7 +65,7 @@ class LazyImages:
 
 
 def centre_square(side):
-    """The square of `side` pixels at the centre, smaller where the image is."""
+    """Finds the centre square of `side` pixels, or of the shorter side where that is less."""
     def square(width, height):
         s = min(side, width, height)
         return (width - s) // 2, (height - s) // 2, s
@@ -73,48 +73,55 @@ def centre_square(side):
 
 
 def face_square(width, height):
-    """RaFD's photographs are upright: a square as wide as they are, a little above the middle."""
+    """The square for RaFD's upright photographs: their full width, a little above the middle."""
     side = min(width, height)
     return (width - side) // 2, int(0.45 * (height - side)), side
 
 
 def celeba(root, size=128, split="train"):
-    """(LazyImages, labels (N, 5) in {0, 1}) of CelebA through torchvision's loader.
+    """CelebA -> (LazyImages of (N, 3, size, size), labels (N, 5), float, 0 or 1).
 
-    `root` holds the folder `celeba` with `img_align_celeba/` and the five lists, as torchvision
-    expects; nothing is downloaded. Liu, Luo, Wang, Tang, "Deep Learning Face Attributes in the
-    Wild", ICCV 2015. Its list says -1 and 1, torchvision's loader makes 0 and 1 of them; a -1
-    taken for a label would give a cross-entropy without a lower bound. Cropped to the centre 178
-    pixels as in StarGAN. FileNotFoundError where the files are not there or not the original ones.
+    Liu, Luo, Wang, Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015, read by
+    torchvision's loader. `root` holds the folder `celeba` with `img_align_celeba/` and the five
+    lists. Nothing is downloaded. split: "train", "valid", "test" or "all". The centre 178 pixels
+    are kept, as in StarGAN.
+
+    The file says -1 and 1, torchvision makes 0 and 1 of them. A label of -1 would give a
+    cross-entropy without a lower bound, so other labels raise ValueError. FileNotFoundError where
+    files are missing or are not the original ones.
     """
     from torchvision.datasets import CelebA
 
+    root = Path(root).expanduser()
     try:
         found = CelebA(root, split, "attr", download=False)
     except RuntimeError as error:
         raise FileNotFoundError(
-            f"{Path(root) / 'celeba'}: {error}; expected img_align_celeba/ and, unchanged, "
+            f"{root / 'celeba'}: {error}; expected img_align_celeba/ and, unchanged, "
             "list_attr_celeba.txt, list_eval_partition.txt, identity_CelebA.txt, "
             "list_bbox_celeba.txt and list_landmarks_align_celeba.txt") from None
     labels = found.attr[:, [found.attr_names.index(name) for name in CELEBA]].float()
     if not set(labels.unique().tolist()) <= {0.0, 1.0}:
         raise ValueError(f"{root}: labels {labels.unique().tolist()}, expected 0 and 1")
-    folder = Path(root) / "celeba" / "img_align_celeba"
+    folder = root / "celeba" / "img_align_celeba"
     return LazyImages([folder / name for name in found.filename], centre_square(178), size), labels
 
 
 def rafd(folder, size=128, angles=("045", "090", "135")):
-    """(LazyImages, labels (N, 8), one of them 1) of the Radboud Faces Database, by file name.
+    """The Radboud Faces Database -> (LazyImages of (N, 3, size, size), labels (N, 8)).
 
-    Names such as Rafd090_01_Caucasian_female_angry_frontal.jpg; StarGAN takes three of the five
-    camera angles. Langner et al., "Presentation and Validation of the Radboud Faces Database",
-    Cognition & Emotion 24(8), 2010. FileNotFoundError for no such folder; ValueError for a name of
-    another pattern, an unknown expression, or no file of these angles.
+    Langner et al., "Presentation and Validation of the Radboud Faces Database", Cognition &
+    Emotion 24(8), 2010. Each row of labels has a 1 for the expression that the file's name states,
+    as in Rafd090_01_Caucasian_female_angry_frontal.jpg. StarGAN takes three of the five camera
+    angles. Hidden and system files are skipped (`is_system_name`).
+
+    FileNotFoundError if there is no such folder. ValueError for a name of another pattern, for an
+    unknown expression, and if no photograph has one of these angles.
     """
-    folder, chosen = Path(folder), []
+    folder, chosen = Path(folder).expanduser(), []
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected RaFD's photographs")
-    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
+    for path in sorted(p for p in folder.iterdir() if not is_system_name(p.name)):
         match = RAFD_NAME.fullmatch(path.name)
         if not match or match[2].lower() not in RAFD:
             raise ValueError(f"{path}: expected a name like "
@@ -131,13 +138,13 @@ def rafd(folder, size=128, angles=("045", "090", "135")):
 
 
 def _load(name, split, folder, download):
-    """(images (N, 1 or 3, h, w) uint8, labels) as torchvision reads them from the sets' files."""
+    """One set as torchvision reads it: (images uint8 (N, 1 or 3, h, w), labels (N,))."""
     from torchvision.datasets import MNIST, SVHN, USPS
 
     if name == "svhn" and importlib.util.find_spec("scipy") is None:
         raise ModuleNotFoundError("svhn: its .mat files are read with scipy, which is not "
                                   "installed: `pip install scipy`")
-    missing = [file for file in FILES[name, split] if not (Path(folder) / file).is_file()]
+    missing = [file for file in FILES[name, split] if not (folder / file).is_file()]
     if missing and not download:
         raise FileNotFoundError(f"{folder}: no {', '.join(missing)} of {name}; download=True "
                                 "fetches it")
@@ -155,23 +162,23 @@ def _load(name, split, folder, download):
 
 
 def digit_sheet(name, split, folder, download=False, size=32, limit=None):
-    """(images uint8 (N, 3, size, size) in 0..255, labels int64 (N,) in 0..9) of one real set.
+    """One real set of digits -> (images uint8 (N, 3, size, size), labels int64 (N,) in 0..9).
 
     name: "mnist" (LeCun, Cortes, Burges 1998; 28 px), "usps" (Hull 1994; 16 px) or "svhn" (Netzer
-    et al. 2011; 32 px, colour), split: "train" or "test", through torchvision's loaders: `folder`
-    holds MNIST/raw/*-ubyte, usps.bz2 and usps.t.bz2, train_32x32.mat and test_32x32.mat. Grey is
-    repeated in three channels; all are scaled bilinearly, with antialiasing. SVHN needs scipy.
-    limit: the first so many (those of MNIST's test part are its easier half).
+    et al. 2011; 32 px, colour). split: "train" or "test". torchvision reads the files in `folder`:
+    MNIST/raw/*-ubyte, usps.bz2 and usps.t.bz2, train_32x32.mat and test_32x32.mat. SVHN needs
+    scipy. Grey images get three equal channels. Other sizes are scaled bilinearly, antialiased.
+    limit: take only the first so many images (the first half of MNIST's test part is the easier).
 
-    Raises ValueError for an unknown name or split, a limit or size below 1, and damaged files;
-    FileNotFoundError where the files are not there and download is False.
+    ValueError for an unknown name or split, a limit or size below 1, and damaged files.
+    FileNotFoundError if files are missing and download is False. ModuleNotFoundError: no scipy.
     """
     for value, kind, choices in ((name, "name", DIGITS), (split, "split", SPLITS)):
         if value not in choices:
             raise ValueError(f"{kind}={value!r}: expected one of {choices}")
     if min(size, size if limit is None else limit) < 1:
         raise ValueError(f"{size=}, {limit=}; expected at least 1")
-    found, labels = _load(name, split, folder, download)
+    found, labels = _load(name, split, Path(folder).expanduser(), download)
     found, labels = found[:limit], torch.as_tensor(labels[:limit]).long()
     if found.shape[2:] != (size, size):
         found = torch.cat([
@@ -181,9 +188,10 @@ def digit_sheet(name, split, folder, download=False, size=32, limit=None):
 
 
 def digits(x, y, folder, size=32, batch_size=16, seed=0, download=False, limit=None):
-    """Unpaired training images of the sets named `x` and `y`, without their labels.
+    """`Unpaired` training images of the sets named `x` and `y`, without their labels.
 
-    limit: at most so many of each. Errors as `digit_sheet`, and as `Unpaired` for too few images.
+    limit: take at most so many images of each set. Errors as `digit_sheet`, and as `Unpaired` if
+    a set has fewer images than a batch.
     """
     stacks = (digit_sheet(name, "train", folder, download, size, limit)[0] for name in (x, y))
     return Unpaired(*stacks, batch_size, seed)

@@ -36,8 +36,8 @@ def held_out_pairs(pack):
 
     records: (N, K) attribute values, None where nothing is labelled.
     """
-    question = _questions(pack.questions, pack.size)[0]
-    return question.x.clone(), question.y.clone(), question.records_y
+    x, y, _, records, _ = _questions(pack.questions, pack.size)[0]
+    return x.clone(), y.clone(), None if records is None else records.clone()
 
 
 def panel(translate, pack, back=None, code=None, questions=None):
@@ -97,20 +97,24 @@ def edit_numbers(question, fake, again, pack):
     """The numbers of one edit that changes question.attribute; again: the edit taken back.
 
     "edit success": share read as asked. "others kept": share of the other attributes read as
-    before, and "other set's kept" of those that the set of this attribute does not label.
+    before, and "other set's kept" of those that another set labels than this attribute, where the
+    pack has such sets.
     "L1 where it changes": to the truth, on pixels where truth and source differ; "of do nothing":
     the same as a multiple of the source's own error there. "L1 elsewhere": damage.
     "reconstruction L1": there and back. L1 in units of the [-1, 1] range.
     """
-    x, truth, k = question.x, question.y, list(pack.attributes).index(question.attribute)
+    x, truth, names = question.x, question.y, list(pack.attributes)
     right = read_attributes(fake, pack) == question.records_y
-    others = [i for i in range(len(pack.attributes)) if i != k]
-    unknown = [3] if k < 3 else [0, 1, 2]  # what the set that labels this attribute does not know
+    k = names.index(question.attribute)
+    others = [i for i in range(len(names)) if i != k]
+    unknown = [names.index(name) for labelled in pack.labelled_apart
+               if question.attribute not in labelled for name in labelled]
+    kept = right[:, unknown].float().mean().item()
     changed = (x != truth).any(1, keepdim=True).expand_as(x)
     error = (fake - truth).abs()
     return {"edit success": right[:, k].float().mean().item(),
             "others kept": right[:, others].float().mean().item(),
-            "other set's kept": right[:, unknown].float().mean().item(),
+            **({"other set's kept": kept} if unknown else {}),
             "L1 where it changes": error[changed].mean().item(),
             "of do nothing": (error[changed].mean() / (x - truth)[changed].abs().mean()).item(),
             "L1 elsewhere": error[~changed].mean().item(),
@@ -136,15 +140,14 @@ def judge_accuracy(pack):
     "domain": where the pack's judge knows domains. An attribute below 0.98 is unreliable: read its
     column with that in mind.
     """
-    x, y, records = held_out_pairs(pack)
-    accuracy = {}
+    asked, accuracy = _questions(pack.questions, pack.size), {}
+    y = torch.cat([question.y for question in asked])
     if pack.code is None:
-        truth = torch.arange(len(x) + len(y)) >= len(x)
-        found = says_y(torch.cat([x, y]), pack) == truth
+        found = torch.cat([~says_y(torch.cat([q.x for q in asked]), pack), says_y(y, pack)])
         accuracy["domain"] = found.float().mean().item()
-    if records is not None:
-        right = (read_attributes(y, pack) == records).float().mean(0)
-        accuracy |= dict(zip(pack.attributes, right.tolist(), strict=True))
+    if pack.attributes:
+        right = read_attributes(y, pack) == torch.cat([q.records_y for q in asked])
+        accuracy |= dict(zip(pack.attributes, right.float().mean(0).tolist(), strict=True))
     return accuracy
 
 

@@ -88,11 +88,12 @@ def train_judge(pack, path=None, seed=0):
 
 
 def judge_path(pack):
-    return data_folder() / "judges" / f"{pack.name}_{pack.size}.safetensors"
+    """Where the judge of `pack` lies."""
+    return (pack.judges or data_folder() / "judges") / f"{pack.name}_{pack.size}.safetensors"
 
 
 def load_judge(pack):
-    """The shipped judge of `pack`, in eval mode and frozen. FileNotFoundError if there is none."""
+    """The trained judge of `pack`, in eval mode and frozen. FileNotFoundError if there is none."""
     return _load_judge(judge_path(pack), pack.size, tuple(pack.attributes.values()))
 
 

@@ -66,11 +66,14 @@ class VAEGAN(nn.Module):
     def translate(self, x):
         return self.G(self.E(x))
 
+    def code(self, mu):
+        """What the decoder sees of the encoder's output: with a KL term, a sample."""
+        return sampled(mu) if self.lambda_kl else mu
+
     def generator_loss(self, batch):
         x = batch[self.domain]
         mu = self.E(x)
-        z = sampled(mu) if self.lambda_kl else mu
-        batch["drawn"] = drawn = self.G(z)
+        batch["drawn"] = drawn = self.G(self.code(mu))
         rec = cycle_consistency_loss(x, drawn)
         total, parts = self.lambda_rec * rec, detached(rec=rec)
         if self.lambda_kl:
@@ -83,7 +86,7 @@ class VAEGAN(nn.Module):
 
     def discriminator_loss(self, batch):
         real = batch[self.domain]
-        fake = kept(batch, "drawn", lambda: self.translate(real))
+        fake = kept(batch, "drawn", lambda: self.G(self.code(self.E(real))))
         critic = wgan_discriminator_loss(self.D(real), self.D(fake))
         penalty = gradient_penalty(self.D, real, fake)
         return critic + self.lambda_gp * penalty, detached(D=critic, gp=penalty)
@@ -282,8 +285,8 @@ class CommonSpace(AlignedCodes):
         total, parts = super().discriminator_loss(batch)
         if not self.lambda_gan or not late_ramp(self.progress):  # D_x and D_y wait for their term
             return total, parts
-        fake_x = kept(batch, "fake_x", lambda: self.back(batch["y"]))
-        fake_y = kept(batch, "fake_y", lambda: self.translate(batch["x"]))
+        fake_x = kept(batch, "fake_x", lambda: self.G_x(self.code(self.E_y(batch["y"]))))
+        fake_y = kept(batch, "fake_y", lambda: self.G_y(self.code(self.E_x(batch["x"]))))
         for name, D, real, fake in (("D_x", self.D_x, batch["x"], fake_x),
                                     ("D_y", self.D_y, batch["y"], fake_y)):
             critic = wgan_discriminator_loss(D(real), D(fake))

@@ -50,7 +50,7 @@ class OneWayCycleGAN(nn.Module):
         return loss, detached(D_y=loss)
 
 
-class CycleGAN(nn.Module):
+class CycleGAN(OneWayCycleGAN):
     """Both directions at once, each with its discriminator, its cycle and its identity term.
 
     Zhu et al., ICCV 2017, eq. 3, and section 5.2 for the identity loss:
@@ -61,22 +61,12 @@ class CycleGAN(nn.Module):
     identity term out, and its two passes with it.
     """
 
-    ships = ("G_xy", "G_yx")
-
     def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, lambda_idt=0.0, pool_size=50):
-        super().__init__()
-        self.G_xy, self.G_yx, self.D_x, self.D_y = G_xy, G_yx, D_x, D_y
-        self.lambda_cyc, self.lambda_idt = lambda_cyc, lambda_idt
-        self.pool_x, self.pool_y = ImagePool(pool_size), ImagePool(pool_size)
+        super().__init__(G_xy, G_yx, D_y, lambda_cyc, pool_size)
+        self.D_x, self.lambda_idt, self.pool_x = D_x, lambda_idt, ImagePool(pool_size)
 
     def players(self):
         return [self.G_xy, self.G_yx], [self.D_x, self.D_y]
-
-    def translate(self, x):
-        return self.G_xy(x)
-
-    def back(self, y):
-        return self.G_yx(y)
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]

@@ -40,8 +40,8 @@ class DiscoGAN(CycleGAN):
         G_yx = bce_generator_loss(self.D_x(fake_x))
         matching = (feature_matching_loss(self.D_y.features(y), self.D_y.features(fake_y))
                     + feature_matching_loss(self.D_x.features(x), self.D_x.features(fake_x)))
-        cycle_x = F.mse_loss(self.G_yx(fake_y), x)
-        cycle_y = F.mse_loss(self.G_xy(fake_x), y)
+        cycle_x = F.mse_loss(self.G_yx(fake_y).float(), x)
+        cycle_y = F.mse_loss(self.G_xy(fake_x).float(), y)
         total = ((1 - self.rate) * (0.1 * (G_xy + G_yx) + 0.9 * matching)
                  + self.rate * (cycle_x + cycle_y))
         return total, detached(G_xy=G_xy, G_yx=G_yx, matching=matching,

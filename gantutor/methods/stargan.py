@@ -225,7 +225,7 @@ class JointStarGAN(StarGAN):
 
     def __init__(self, G, D, blocks, **weights):
         super().__init__(G, D, **weights)
-        self.a, self.b = blocks
+        self.blocks = self.a, self.b = tuple(blocks)
 
     def targets(self, code):
         target = code.clone()

@@ -1,0 +1,118 @@
+"""Manners on a shared machine: how many threads, how they wait, and how long things take here."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+# Seconds for `work` on two quiet cores of the machine on which the notebooks' minutes were measured
+# (AVX-512, torch 2.14).
+REFERENCE = 0.080
+
+
+def allowed_cores():
+    """How many cores this process may use: its affinity, and its cgroup's quota, rounded down.
+
+    At least 1. Python's os.cpu_count() counts the whole host: on a lab's server every kernel would
+    start as many threads as the host has cores.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return max(1, int(min(cores, _quota())))
+
+
+def _quota(root="/sys/fs/cgroup", own="/proc/self/cgroup"):
+    """The tightest CPU quota of this process's cgroup and of those above it, in cores; or inf."""
+    found, root = [float("inf")], Path(root)
+    try:
+        paths = [line.split(":", 2) for line in Path(own).read_text().splitlines()]
+    except OSError:
+        return found[0]
+    for _, controllers, path in paths:
+        folder = root / path.lstrip("/") if not controllers else root / "cpu" / path.lstrip("/")
+        for place in (folder, *folder.parents):
+            if not place.is_relative_to(root):
+                break
+            for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # v2, v1
+                try:
+                    words = " ".join((place / name).read_text() for name in names).split()
+                    if int(words[0]) > 0:
+                        found.append(int(words[0]) / int(words[1]))
+                except (OSError, ValueError, IndexError):  # no such file, or "max"
+                    continue
+    return min(found)
+
+
+def be_polite():
+    """Threads that wait do not spin, and there are no more of them than this process may use.
+
+    Called when gantutor is imported, and of use where torch is not imported yet. What the user
+    has set in OMP_WAIT_POLICY and OMP_NUM_THREADS stays; GANTUTOR_THREADS comes before both
+    OMP_NUM_THREADS and the count of cores. ValueError for a GANTUTOR_THREADS that is no count.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    asked = os.environ.get("GANTUTOR_THREADS")
+    if asked is not None and not (asked.isdecimal() and int(asked)):
+        raise ValueError(f"GANTUTOR_THREADS={asked!r}: expected a whole number of at least 1")
+    cores = allowed_cores()
+    if asked is None and ("OMP_NUM_THREADS" in os.environ or cores == os.cpu_count()):
+        return  # torch's own choice is right
+    os.environ["OMP_NUM_THREADS"] = asked or str(cores)
+    if "torch" in sys.modules:  # too late for the variable
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def seconds_a_step(repeats=9):
+    """The median time of one fixed piece of training work with the threads that torch uses now."""
+    import torch
+
+    from gantutor.models import SmallGenerator
+
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        net, x = SmallGenerator(), torch.zeros(8, 3, 64, 64)
+        times = []
+        for _ in range(repeats + 1):  # the first one warms up
+            began = time.perf_counter()
+            net(x).mean().backward()
+            times.append(time.perf_counter() - began)
+    return sorted(times[1:])[repeats // 2]
+
+
+def choose_threads():
+    """(threads, seconds): one thread where that is faster, for instance beside another busy kernel.
+
+    Two threads that wait for each other are slower than one as soon as one of them has to share its
+    core. GANTUTOR_THREADS or OMP_NUM_THREADS, where the user has set them, are not changed.
+    """
+    import torch
+
+    many = torch.get_num_threads()
+    found = {many: seconds_a_step()}
+    if many > 1 and not _SET_BY_USER:
+        torch.set_num_threads(1)
+        found[1] = seconds_a_step()
+        best = min(found, key=found.get)
+        torch.set_num_threads(best)
+        return best, found[best]
+    return many, found[many]
+
+
+def expect(minutes):
+    """Measures this machine for about a second; prints how long the notebook will take here.
+
+    minutes: what it takes on two quiet cores of the reference machine.
+    """
+    threads, seconds = choose_threads()
+    here = _rounded(minutes * seconds / REFERENCE)
+    print(f"This notebook takes about {minutes:g} minutes on two quiet cores of the machine it was "
+          f"written on, and about {here} here, with {threads} thread{'s' * (threads > 1)} (one "
+          f"piece of training work: {seconds * 1000:.0f} ms, there {REFERENCE * 1000:.0f} ms).")
+
+
+def _rounded(minutes):
+    return f"{minutes:.1f}" if minutes < 3 else f"{minutes:.0f}"
+
+
+_SET_BY_USER = bool({"GANTUTOR_THREADS", "OMP_NUM_THREADS"} & set(os.environ))
