@@ -1,6 +1,7 @@
 """Options and the notebooks' manners: the test profile, `gpu` cells, stop at the first error."""
 
 import os
+from collections import Counter
 
 import pytest
 
@@ -13,11 +14,26 @@ def pytest_addoption(parser):
     parser.addoption("--gpu", action="store_true", help="also run the cells tagged gpu")
     parser.addoption("--train", action="store_true",
                      help="also run the proofs that train from scratch (an hour)")
+    parser.addoption("--mutants", action="store_true",
+                     help="also prove that tests notice changes of the package (tests/mutants.py)")
 
 
+def pytest_collect_file(file_path, parent):
+    wanted = file_path.name == "mutants.py" and parent.config.getoption("--mutants")
+    if wanted and not parent.session.isinitpath(file_path):  # pytest itself takes what is named
+        return pytest.Module.from_parent(parent, path=file_path)
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
+    # Whole notebooks first, the longest before the others: they are the largest pieces of work.
+    cells = Counter(item.path for item in items if hasattr(item, "cell"))
+    items.sort(key=lambda item: -cells[item.path])
     for item in items:
         cell = getattr(item, "cell", None)
+        if cell is not None:  # the cells of a notebook share a kernel, so they stay in one worker
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         tags = cell.metadata.get("tags", []) if cell is not None else []
         if "gpu" in tags and not config.getoption("--gpu"):
             item.add_marker(pytest.mark.skip(reason="gpu cell: ask with --gpu"))

@@ -134,9 +134,8 @@ def encoder_stages(size=32, channels=8, width=32, sees_flag=False):
 
 def decoder_stages(size=32, channels=8, width=32):
     """The stages of one decoder, the code's first; at 32 px 4, 8, 16 places a side, the image."""
-    widths = [2 * width] * halvings(size) + [width]
-    ups = [Up(before, after, blocks=1)
-           for before, after in pairwise(widths[1:])]
+    widths = [2 * width] * (halvings(size) - 1) + [width]
+    ups = [Up(before, after, blocks=1) for before, after in pairwise(widths)]
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
 
 

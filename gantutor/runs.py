@@ -149,11 +149,11 @@ def judge(name, seed=0, path=None):
 
 
 def rejudge(name, seed=0):
-    """Writes panel and hyperparameters of a shipped checkpoint again, after a judge has changed."""
+    """Writes the panel of a shipped checkpoint again, after a judge has changed."""
     path, method = checkpoint_path(name, seed), load(name, seed)
-    metadata = read_metadata(path) | {
-        "panel": json.dumps(recipe(name).judge(method)),
-        "hyperparameters": json.dumps(described(recipe(name), make(name)))}
+    metadata = read_metadata(path) | {"panel": json.dumps(recipe(name).judge(method))}
+    # Only where they are missing: they are the run's own, whatever the row says today.
+    metadata.setdefault("hyperparameters", json.dumps(described(recipe(name), make(name))))
     save_weights(path, networks(method), metadata, half=True)
     list_what_ships()
     return json.loads(metadata["panel"])

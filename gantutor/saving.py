@@ -84,15 +84,12 @@ def require_writable(path):
 # ------------------------------------------------------------------ weights
 
 
-def _tensors(name, net):
-    """{"G_xy.conv.weight": tensor, ...}: the parameters and buffers of one network."""
-    return {f"{name}.{key}": t for key, t in net.state_dict().items()
-            if isinstance(t, torch.Tensor)}
-
-
-def _place(tensor):
-    """Where a tensor lies in memory: two networks that share it have one place for it."""
-    return tensor.data_ptr(), tensor.shape, tensor.stride()
+def _tensors(modules):
+    """(key, tensor, place in memory) of every tensor. Networks that share one share its place."""
+    for name, net in modules.items():
+        for key, t in net.state_dict().items():
+            if isinstance(t, torch.Tensor):
+                yield f"{name}.{key}", t, (t.data_ptr(), t.shape, t.stride())
 
 
 def save_weights(path, modules, metadata=None, half=False):
@@ -103,16 +100,14 @@ def save_weights(path, modules, metadata=None, half=False):
     weight is not finite (in float16: above 65,504).
     """
     stored, places = {}, set()
-    for name, net in modules.items():
-        for key, tensor in _tensors(name, net).items():
-            if _place(tensor) in places:
-                continue
-            places.add(_place(tensor))
+    for key, tensor, place in _tensors(modules):
+        if place not in places:
+            places.add(place)
             tensor = tensor.half() if half and tensor.is_floating_point() else tensor
+            stored[key] = tensor.cpu().clone(memory_format=torch.contiguous_format)
             if not torch.isfinite(tensor).all():
                 raise ValueError(f"{path}: not written, because {key} holds a number that is not "
                                  f"finite{' in float16' if half else ''}")
-            stored[key] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     atomically(path, lambda temporary: save_file(stored, temporary, metadata or {}))
 
 
@@ -125,17 +120,15 @@ def load_weights(path, modules):
     """
     with _open_weights(path) as file:
         keys, places, found = set(file.keys()), set(), []
-        for name, net in modules.items():
-            for key, tensor in _tensors(name, net).items():
-                if key in keys:
-                    stored = file.get_tensor(key)
-                    if stored.shape != tensor.shape:
-                        raise ValueError(f"{path}: {key} has shape {tuple(stored.shape)}, "
-                                         f"expected {tuple(tensor.shape)}")
-                    found.append((tensor, stored))
-                elif _place(tensor) not in places:  # an earlier network has not filled it
-                    raise ValueError(f"{path}: no tensor {key}")
-                places.add(_place(tensor))
+        for key, tensor, place in _tensors(modules):
+            if key in keys:
+                found.append((tensor, file.get_tensor(key)))
+                if found[-1][1].shape != tensor.shape:
+                    raise ValueError(f"{path}: {key} has shape {tuple(found[-1][1].shape)}, "
+                                     f"expected {tuple(tensor.shape)}")
+            elif place not in places:  # no earlier network has filled it
+                raise ValueError(f"{path}: no tensor {key}")
+            places.add(place)
         with torch.no_grad():
             for tensor, stored in found:
                 tensor.copy_(stored)
@@ -163,7 +156,7 @@ ARRAY = "numpy array"  # an array is stored as {ARRAY: tensor}
 
 
 def save_state(path, state):
-    """Writes a training state, which `load_state` reads. TypeError, and no file: see `plain`."""
+    """Writes a training state, which `load_state` reads. TypeError as `plain`, and no file."""
     stored = plain(state)
     atomically(path, lambda temporary: torch.save(stored, temporary))
 
@@ -171,21 +164,18 @@ def save_state(path, state):
 def load_state(path, version):
     """What `save_state` wrote, its tensors on the CPU. No code of the file is run.
 
-    FileNotFoundError; ValueError naming the file where it is no training state, or one of another
-    `version`.
+    FileNotFoundError; ValueError where it is no training state, or one of another `version`.
     """
     if not target(path).exists():
         raise FileNotFoundError(f"{path}: no such training state")
     try:
         state = torch.load(target(path), map_location="cpu", weights_only=True)
-        found = state["gantutor"]
+        if state["gantutor"] != version:
+            raise ValueError(f"version {state['gantutor']}, expected {version}")
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path}: not a gantutor training state ({reason}); move it away to start "
                          "afresh") from None
-    if found != version:
-        raise ValueError(f"{path}: training state of version {found}, expected {version}; move it "
-                         "away to start afresh")
     return _with_arrays(state)
 
 
@@ -261,7 +251,7 @@ def _setting(value):
         return value.item() if value.size == 1 else digest(value.shape, value.tobytes())
     if isinstance(value, bool | int | float | str):
         return value
-    return getattr(value, "__qualname__", type(value).__name__)
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def _architecture(net):

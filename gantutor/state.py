@@ -79,7 +79,7 @@ class Run:
         self.history = History(step=[], seconds=[])
         self.history.precision = self.precision
         self.parts = {}  # the latest of both players: G may sit out the steps that are logged
-        self.belongs = _fingerprint(self)
+        self.belongs = {}  # `fingerprint(run)`, where the run is saved
 
     def state(self):
         """Everything that a step changes, and what the run belongs to. Tensors are not copied."""
@@ -119,26 +119,33 @@ class Run:
         self.half = False
 
     def save(self, path):
+        """Writes the run as it stands. ValueError, and no file, where a weight is not finite."""
+        for name, parameter in self.method.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise ValueError(f"{path}: not written, because {name} is not finite")
         save_state(path, self.state())
 
     def load(self, path, weights_only):
         """Goes on from a state, or from its weights alone. ValueError; then nothing is changed."""
         state = load_state(path, VERSION)
-        if not weights_only:
-            _require_same(path, state.get("belongs", {}), self.belongs)
+        before, now = state.get("belongs", {}), self.belongs
+        for name in () if weights_only else {**now, **before}:
+            if before.get(name) != now.get(name):
+                raise ValueError(f"{path}: was started with {name}={before.get(name)}, cannot go "
+                                 f"on with {name}={now.get(name)}; give another save_path, or "
+                                 'resume="weights" to start a new run from its weights')
         self.begin()
         try:
-            if weights_only:  # no pools: they hold pictures of the other run
-                self.method.load_state_dict(self.kept["method"] | {
-                    k: v for k, v in state["method"].items() if not k.endswith("_extra_state")})
-            else:
-                self.restore(state)
+            if weights_only:  # without the pools, which hold pictures of the other run
+                found = {k: v for k, v in state["method"].items() if not k.endswith("extra_state")}
+                state = self.kept | {"method": self.kept["method"] | found}
+            self.restore(state)
         except Exception as error:
             self.undo()
             raise ValueError(f"{path}: the state of another method or other data ({error})"
                              ) from None
         self.half = False
-        if not weights_only and state["precision"] != self.precision:
+        if state["precision"] != self.precision:
             warnings.warn(f"{path}: was saved in {state['precision']}, goes on in "
                           f"{self.precision}, and not bit for bit", stacklevel=3)
 
@@ -150,15 +157,15 @@ def _parameters(networks):
 
 
 def _cloned(value):
-    """`value` with a copy of every tensor in its dicts and lists."""
-    if isinstance(value, torch.Tensor):
-        return value.clone()
+    """A copy of a state. Not of tensors in lists: a pool's pictures are never written to."""
     if isinstance(value, dict):
         return {k: _cloned(v) for k, v in value.items()}
-    return list(map(_cloned, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [v if isinstance(v, torch.Tensor) else _cloned(v) for v in value]
+    return value.clone() if isinstance(value, torch.Tensor) else value
 
 
-def _fingerprint(run):
+def fingerprint(run):
     """What a state must find again: settings, method, what learns, data. {name: plain value}."""
     method, data = run.method, run.data
     if hasattr(data, "fingerprint"):
@@ -168,17 +175,9 @@ def _fingerprint(run):
         described = {"class": type(data).__name__} | {
             k: v for k, v in settings_of(data).items() if k not in moving}
     frozen = [name for name, p in method.named_parameters() if not p.requires_grad]
-    return run.settings | {"frozen": frozen} | {
-        f"method.{k}": v for k, v in hyperparameters(method).items()} | {
-        f"data.{k}": v for k, v in described.items()}
-
-
-def _require_same(path, before, now):
-    for name in dict.fromkeys([*now, *before]):
-        if before.get(name) != now.get(name):
-            raise ValueError(f"{path}: was started with {name}={before.get(name)}, cannot go on "
-                             f"with {name}={now.get(name)}; give another save_path, or "
-                             'resume="weights" to start a new run from its weights')
+    return (run.settings | {"frozen": frozen}
+            | {f"method.{k}": v for k, v in hyperparameters(method).items()}
+            | {f"data.{k}": v for k, v in described.items()})
 
 
 # ----------------------------------------------------------------- arguments
@@ -188,18 +187,19 @@ def checked_settings(steps, lr, lr_d, betas, decay_from, decay_d, n_critic, prec
     """`fit`'s settings as plain numbers, which a training state can hold. ValueError."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+    if not _is_truth(decay_d):
+        raise ValueError(f"decay_d={decay_d!r}: expected True or False")
     try:
         first, second = betas
     except Exception:
-        raise ValueError(f"betas={betas!r}: expected two numbers of at least 0 and below 1"
-                         ) from None
-    if not _is_truth(decay_d):
-        raise ValueError(f"decay_d={decay_d!r}: expected True or False")
+        raise ValueError(f"betas={betas!r}: expected two numbers") from None
     return {"steps": whole_number("steps", steps, 0), "lr": _number("lr", lr),
             "lr_d": _number("lr_d", lr_d),
-            "betas": [_number("betas", beta, below=1) for beta in (first, second)],
-            "decay_from": _number("decay_from", decay_from, most=1), "decay_d": bool(decay_d),
-            "n_critic": whole_number("n_critic", n_critic, 1), "precision": precision}
+            "betas": [_number("betas", beta, " and below 1", lambda found: found < 1)
+                      for beta in (first, second)],
+            "decay_from": _number("decay_from", decay_from, " and at most 1", lambda d: d <= 1),
+            "decay_d": bool(decay_d), "n_critic": whole_number("n_critic", n_critic, 1),
+            "precision": precision}
 
 
 def whole_number(name, value, least):
@@ -213,15 +213,13 @@ def whole_number(name, value, least):
     return found
 
 
-def _number(name, value, most=math.inf, below=math.inf):
+def _number(name, value, limit="", allowed=lambda found: found < math.inf):
     try:
         found = math.nan if _is_truth(value) or isinstance(value, str) else float(value)
     except Exception:
         found = math.nan
-    if not (0 <= found <= most and found < below):
-        limits = "".join(f" and {word} {limit}" for word, limit in (
-            ("at most", most), ("below", below)) if limit < math.inf)
-        raise ValueError(f"{name}={value!r}: expected a number of at least 0{limits}")
+    if not (found >= 0 and allowed(found)):
+        raise ValueError(f"{name}={value!r}: expected a number of at least 0{limit}")
     return found
 
 

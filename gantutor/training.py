@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from gantutor.saving import plain, random_state, require_writable, set_random_state, target
-from gantutor.state import Run, checked_settings, whole_number
+from gantutor.state import Run, checked_settings, fingerprint, whole_number
 
 MOST_SKIPS = 20  # steps in a row that float16's scaler may leave out before the run is stopped
 PATIENCE = 5  # seconds that Ctrl-C waits for a stopped run to be saved
@@ -56,31 +56,24 @@ def _play(run, player, batch, factor):
     for name, value in {**parts, "total loss": total.detach()}.items():
         _require_finite(run, player, name, value)
     optimiser.zero_grad(set_to_none=True)
-    run.scalers[player].scale(total).backward()
-    if run.scalers[player].is_enabled():
-        _scaled_step(run, player)
-    else:
+    scaler, norm = run.scalers[player], torch.nn.utils.get_total_norm
+    scaler.scale(total).backward()
+    if not scaler.is_enabled():
         gradients = [p.grad for p in parameters if p.grad is not None]
-        _require_finite(run, player, "gradient norm", torch.nn.utils.get_total_norm(gradients))
-        optimiser.step()
-    weights = torch.nn.utils.get_total_norm([p.detach() for p in parameters])
-    _require_finite(run, player, "weights' norm", weights)
+        _require_finite(run, player, "gradient norm", norm(gradients))
+    scale = scaler.get_scale()
+    scaler.step(optimiser)  # float16 skips the step, and lowers the scale, for such a gradient
+    scaler.update()
+    run.skipped[player] = run.skipped[player] + 1 if scaler.get_scale() < scale else 0
+    if run.skipped[player] >= MOST_SKIPS:
+        _require_finite(run, player, f"gradient norm ({MOST_SKIPS} steps in a row)", math.nan)
+    _require_finite(run, player, "weights' norm", norm([p.detach() for p in parameters]))
     return parts
 
 
 def _require_finite(run, player, name, value):
     if not math.isfinite(value):
         raise TrainingDiverged(run.step + 1, player, name, float(value))
-
-
-def _scaled_step(run, player):
-    """float16's step: skipped, with a smaller scale, where a gradient is not finite."""
-    scaler, scale = run.scalers[player], run.scalers[player].get_scale()
-    scaler.step(run.optimisers[player])
-    scaler.update()
-    run.skipped[player] = run.skipped[player] + 1 if scaler.get_scale() < scale else 0
-    if run.skipped[player] >= MOST_SKIPS:
-        _require_finite(run, player, f"gradient norm ({MOST_SKIPS} steps in a row)", math.nan)
 
 
 def _one_step(run):
@@ -149,8 +142,9 @@ def _call(callback, run):
     try:
         callback(run.step, run.method, run.history)
     finally:
-        set_random_state(state)
-        _train_mode(run.method)
+        with _ctrl_c_waits():
+            set_random_state(state)
+            _train_mode(run.method)
 
 
 # ----------------------------------------------------------------- fit
@@ -161,28 +155,25 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
         resume="state", callback=None, callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
-    method: see `gantutor.methods`; data: has next_batch() -> dict of tensors, state_dict() and
-    load_state_dict(). One Adam for all generators (lr), one for all discriminators (lr_d, by
-    default the same), both constant for `decay_from` of the run and then linear towards 0; with
-    decay_d=False the discriminators' stays, so that they keep up to the end. Parameters that are
-    frozen beforehand stay frozen, and networks that are frozen as a whole stay in eval mode.
-    n_critic: the generators play in every n_critic-th step only, the first among them; the other
-    steps are the discriminators' alone.
+    method: see `gantutor.methods`. What is frozen beforehand stays frozen; networks that are frozen
+    as a whole stay in eval mode. data: has next_batch() -> dict of tensors, state_dict() and
+    load_state_dict(); and fingerprint() -> dict, or its constructor's arguments tell data apart.
+    lr, lr_d, betas: of the generators' Adam, and of the discriminators'. The rates are constant for
+    `decay_from` of the run, then linear towards 0; with decay_d=False the discriminators' stays.
+    n_critic: the generators play in the first of every n_critic steps, discriminators in all.
     device, precision: where to run, and in what the networks compute: "float32", "bfloat16",
-    "float16", or "auto", mixed precision where `device` has it natively (bfloat16; on older GPUs
-    float16; else float32). `History.precision` says what was used.
-
-    save_path: a training state, written every `save_every` steps and at the end; and, as of the
-    last whole step, when the run diverges, is interrupted or fails. Where the file exists already,
+    "float16", or "auto": bfloat16 where `device` has it natively, float16 on older GPUs, else
+    float32. `History.precision` says what was used.
+    save_path: a training state, written every `save_every` steps and at the end. When the run
+    diverges, fails or is interrupted, its last whole step is written. Where the file exists,
     training goes on from it, on the CPU bit for bit as if it had never stopped. With
-    resume="weights" only the weights are taken from it: a new run starts from them, whose steps,
-    learning rate and data may be others, and which overwrites the file.
+    resume="weights" a new run starts from its weights and overwrites it: steps, learning rate and
+    data may be others.
     callback(step, method, history) is called first, every `callback_every` steps, and at the end.
 
-    Raises TrainingDiverged where a loss or gradient is not finite, before the step is taken;
-    ValueError for an argument out of range, a foreign state file, or one started with another
-    method, other data or settings; OSError where save_path cannot be written; TypeError where
-    data.state_dict() holds what a file cannot.
+    Raises TrainingDiverged where a loss, a gradient or a weight is not finite; ValueError for an
+    argument out of range, a foreign state, or one of another method, other data or settings;
+    OSError where save_path cannot be written; TypeError where data.state_dict() cannot be stored.
     """
     settings = checked_settings(steps, lr, lr if lr_d is None else lr_d, betas, decay_from, decay_d,
                                 n_critic, precision)
@@ -194,12 +185,13 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
         require_writable(save_path)
     run = Run(method.to(device), data, settings, device)
     if save_path is not None:
+        run.belongs = fingerprint(run)
         plain(run.state())  # what cannot be saved is found now, not after `save_every` steps
         if resume == "weights" or target(save_path).exists():
             run.load(save_path, weights_only=resume == "weights")
-    if save_path is not None and run.step == run.settings["steps"] > 0:
-        print(f"{save_path}: this run has finished all of its {run.step} steps; nothing was "
-              'trained. resume="weights" starts a new run from its weights.')
+            if run.step == settings["steps"]:
+                print(f"{save_path}: this run has finished all of its {run.step} steps; nothing "
+                      'was trained. resume="weights" starts a new run from its weights.')
     _train_mode(method)
     bar = tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
                mininterval=0.3, smoothing=0.1)

@@ -16,7 +16,7 @@ def batch(n=3, h=32, w=32, seed=0):
     return {k: torch.rand(n, 3, h, w, generator=generator) * 2 - 1 for k in "xy"}
 
 
-@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("size", [8, 32, 64])
 def test_codes_are_4_by_4_and_images_come_back_in_their_size(size):
     E_x, E_y, G_x, G_y = coders(2, size, channels=5, width=4)
     z = E_x(batch(2, size, size)["x"])

@@ -11,19 +11,12 @@ import math
 import random
 import re
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-import test_check_direct
-import test_check_domain
-import test_check_semantics
-import test_check_shared_space
-import test_check_stargan
-import test_check_vgg
 import torch
 from test_notebooks import NOTEBOOKS, cells, definitions_before
 from torch import nn
@@ -178,42 +171,6 @@ def test_hints_and_solution_can_be_asked_for(exercise):
     assert len(exercise.hints) >= 2 and exercise.hint()._repr_markdown_() == exercise.hint(1)
     assert exercise.hints[1] in exercise.hint(2) and "hint(1) to hint(" in exercise.hint(9)
     assert exercise.solution in exercise.solve() and exercise.explanation in exercise.solve()
-
-
-# The old form, until every module states its exercises -------------------------------------------
-
-MISTAKES = (test_check_direct.MISTAKES + test_check_vgg.MISTAKES + test_check_stargan.MISTAKES
-            + test_check_shared_space.MISTAKES + test_check_domain.MISTAKES
-            + test_check_semantics.MISTAKES)
-
-
-def test_every_exercise_of_the_old_form_has_at_least_three_named_mistakes():
-    named = Counter(check for check, *_ in MISTAKES)
-    old = [e.check for e in ALL if e.check not in STATED]
-    assert all(named[check] >= 3 for check in old)
-    assert set(named) == set(old), "a check without an exercise"
-
-
-@pytest.mark.parametrize("exercise,mistake,broken,words", MISTAKES,
-                         ids=[f"{m[0].__name__}-{m[1]}" for m in MISTAKES])
-def test_the_reason_points_at_the_mistake(exercise, mistake, broken, words):
-    """The words are a part of the reason, or a pattern."""
-    reason = exercise(broken).reason
-    assert exercise(broken).state == "wrong" and (words in reason or re.search(words, reason))
-
-
-@asks_for_code
-def test_no_two_mistakes_of_the_old_form_look_alike(exercise, monkeypatch):
-    """The values that a check tells apart, the right one among them, are far from one another."""
-    def compare(found, expected, mistakes):
-        values = [(float(expected), "right"), *((float(v), text) for v, text in mistakes)]
-        for (a, one), (b, other) in combinations(values, 2):
-            assert one == other or abs(a - b) > 2e-3, (a, one, b, other)
-
-    module = getattr(check, exercise.last_line()[0])
-    monkeypatch.setattr(module, "compare", compare, raising=False)
-    verdict = exercise.check(exercise.answer(exercise.solution))
-    assert verdict.state == "right", verdict
 
 
 # What every check promises -----------------------------------------------------------------------

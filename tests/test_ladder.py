@@ -1,190 +1,117 @@
-"""Probes with a known answer, and the ladder's stored points: complete, and what they say."""
+"""The rungs of notebooks 05 to 07 and the sweep of 02 as rows: what varies, and what is held."""
 
-import numpy as np
-import pytest
+from functools import partial
+
 import torch
+from test_recipes import COMMON, REMEDIES, made, numbers, same_weights
+from torch import nn
 
-from gantutor import data, evaluate, ladder, probes, recipes
-
-
-def test_a_probe_reads_what_is_there_and_guesses_what_is_not():
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(800, 2, 3, 4, generator=generator)
-    there, not_there = (codes[:, 1, 2, 3] > 0).long(), torch.randint(
-        2, (800,), generator=generator)
-    train, test = slice(0, 600), slice(600, None)
-    read = probes.fit_probe(codes[train], there[train])(codes[test])
-    assert (read == there[test]).float().mean() > 0.9
-    read = probes.fit_probe(codes[train], not_there[train])(codes[test])
-    assert abs((read == not_there[test]).float().mean() - 0.5) < 0.12
+from gantutor import recipes, runs
+from gantutor.methods.supervised import Supervised
+from gantutor.recipes import ABLATION, ALIGNMENT, LADDER, LIVE, RECIPES, SHARING, SWEEP
+from gantutor.vgg import vgg_features
 
 
-def test_a_probe_reads_small_numbers_as_well_and_leaves_the_random_state_alone():
-    codes = torch.randn(600, 10)
-    labels = (codes[:, 0] > 0).long()
-    codes[:, 0] *= 1e-4
-    before = torch.get_rng_state()
-    read = probes.fit_probe(codes, labels)(codes)
-    assert (read == labels).float().mean() > 0.95
-    assert torch.equal(before, torch.get_rng_state())
+def made_with(rung):
+    return runs.described(LADDER[rung].recipe, made(rung))["method"]
 
 
-def test_the_domain_is_read_where_codes_differ_and_not_below_the_noise():
+def test_only_where_codes_are_aligned_D_z_plays_twice_and_keeps_its_rate():
+    for name, rung in LADDER.items():
+        row = rung.recipe
+        assert row.settings == ({"n_critic": 2, "decay_d": False} if name == "aligned" else {})
+        if name not in recipes.CONVERGED:
+            assert (row.lr, row.batch_size, row.precision) == (1e-3, 16, "auto"), name
+    steps = {name: LADDER[name].recipe.steps for name in LADDER}
+    assert steps["aligned"] == 2 * steps["reversed"] == 2 * 2000  # as often for the encoders
+    assert {steps[name] for name in SHARING} == {1000} and steps["sharing, noisy"] == 2000
+    assert {steps[name] for name in ABLATION} == {700} and {steps[name] for name in LIVE} == {1400}
+
+
+def test_the_weights_of_every_rung():
+    quiet = COMMON | dict.fromkeys(
+        ("lambda_dom", "lambda_gan", "lambda_cyc", "lambda_sem", "shuffle"), 0.0)
+    expected = {name: quiet | {"lambda_kl": 0.1} for name in SHARING}
+    expected["UNIT"] = quiet | {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}
+    expected["sharing, noisy"] = quiet | {"lambda_kl": 0.5}
+    expected["aligned"] = quiet | {"lambda_kl": 0.5, "lambda_dom": 2.0}
+    expected["reversed"] = {"lambda_rec": 10.0, "lambda_kl": 0.5, "lambda_dom": 2.0}
+    weights = {"D_z": {"lambda_dom": 2.0}, "cycle": {"lambda_cyc": 5.0},
+               "semantic": {"lambda_sem": 1.0}}
+    subsets = [(), ("D_z",), ("cycle",), ("semantic",), ("D_z", "cycle"), ("D_z", "semantic"),
+               ("cycle", "semantic"), ("D_z", "cycle", "semantic")]
+    for chosen in subsets:
+        expected[" + ".join(["sharing", *chosen])] = quiet | {"lambda_kl": 0.0} | {
+            k: v for term in chosen for k, v in weights[term].items()}
+    unshuffled = REMEDIES | {"shuffle": 0.0}
+    expected |= {"all, and D_x, D_y": unshuffled, "all remedies, live": REMEDIES,
+                 "all but shuffling, live": unshuffled}
+    assert {name: numbers(made_with(name)) for name in LADDER
+            if name not in recipes.CONVERGED} == expected
+    assert [name for name in LADDER if made_with(name)["class"] == "ReversedCodes"] == ["reversed"]
+
+
+def shared(method):
+    """How many of the stages next to the code X and Y have in common: (encoders', decoders')."""
+    return (sum(a is b for a, b in zip(method.E_x.stages, method.E_y.stages, strict=True)),
+            sum(a is b for a, b in zip(method.G_x.stages, method.G_y.stages, strict=True)))
+
+
+def test_how_many_stages_are_shared_and_who_sees_the_domain():
+    counts = {"unlinked": 0, "1 shared": 1, "2 shared": 2, "3 shared": 3, "UNIT": 2}
+    for name in LADDER:
+        if isinstance(method := made(name), Supervised):
+            continue
+        stages = len(method.E_x.stages), len(method.G_x.stages)
+        count = counts.get(name)
+        assert shared(method) == (stages if count is None else (count, count)), name
+        sees = name in SHARING and name != "UNIT"
+        assert (method.E_x.flag, method.E_y.flag) == ((-1.0, 1.0) if sees else (None, None)), name
+
+
+def test_a_reversed_rung_has_no_second_player():
+    turned = made("reversed")
+    assert turned.D_z in turned.players()[0] and turned.players()[1] == []
+    assert turned.lambda_kl == 0.5
     torch.manual_seed(0)
-    codes = {name: torch.randn(n, 4, 2, 2) for name, n in
-             (("x", 600), ("y", 600), ("held-out x", 200), ("held-out y", 200))}
-    assert abs(probes.domain_read(codes) - 0.5) < 0.1
-    apart = {name: z + (0.5 if name.endswith("y") else 0) * torch.ones(4, 2, 2)
-             for name, z in codes.items()}
-    assert probes.domain_read(apart) > 0.75
-    assert probes.domain_read(apart, noise=20.0) < 0.65
+    beside = LADDER["sharing, noisy"].recipe.make()
+    torch.manual_seed(0)
+    turned = LADDER["reversed"].recipe.make()
+    for name in ("E_x", "G_x", "G_y", "D_z"):  # the rungs beside it start from the same weights
+        assert same_weights(getattr(beside, name), getattr(turned, name))
 
 
-def test_attributes_are_read_within_a_domain_and_across(monkeypatch):
-    """Codes that *are* the record, in the same places or, in Y, in reversed ones."""
-    def one_hot(records):
-        return torch.cat([torch.nn.functional.one_hot(column, n).float() for column, n in
-                          zip(records.T, data.AVATAR_SIZES, strict=True)], 1)
-
-    held_out = one_hot(data.avatar_records("held_out"))
-    codes = {"x": one_hot(data.avatar_records("train_x")), "held-out x": held_out,
-             "held-out y": held_out.flip(1)}
-    within, across = (probes.attributes_read(codes, "x", test) for test in "xy")
-    assert list(within) == list(data.ATTRIBUTES) and min(within.values()) > 0.99
-    assert np.mean(list(across.values())) < 0.6
-    same = codes | {"held-out y": held_out}
-    assert probes.attributes_read(same, "x", "y") == within
+def test_seeds_and_further_numbers_of_the_ladder():
+    seeds = {name: rung.seeds for name, rung in LADDER.items()}
+    five = {"unlinked", "4 shared", "aligned", "all remedies, live", "all remedies"}
+    assert {name for name, count in seeds.items() if count == 5} == five
+    read = {name for name, rung in LADDER.items() if rung.more is recipes.readings}
+    assert read == set(SHARING | ALIGNMENT)
+    assert {name: rung.ships for name, rung in LADDER.items() if rung.ships} == {
+        "all remedies": "avatars_remedies", "all remedies, 64 px": "avatars64_remedies",
+        "supervised, 64 px": "avatars64_supervised"}
+    for name in recipes.CONVERGED:
+        assert LADDER[name].recipe is RECIPES[LADDER[name].ships]
+        assert isinstance(LADDER[name].more, partial) == name.endswith("64 px")
 
 
-# ---------------------------------------------------------------- the ladder
-
-
-@pytest.fixture(scope="module")
-def found():
-    return {name: ladder.rung(name) for name in ladder.SEEDS}
-
-
-def kept(points):
-    return [p["panel"]["content kept"] for p in points]
-
-
-def test_every_rung_has_its_seeds(found):
-    for name, seeds in ladder.SEEDS.items():
-        assert [p["seed"] for p in found[name]] == list(range(seeds)), name
-
-
-def test_confusion_and_panel_of_a_point_agree(found):
-    for rung in ladder.SHARING | ladder.ALIGNMENT:
-        for p in found[rung]:
-            assert list(p["confusion"]) == list(data.ATTRIBUTES)
-            for name, counts in p["confusion"].items():
-                counts = torch.tensor(counts)
-                assert counts.sum() == 300
-                assert counts.diagonal().sum() / 300 == pytest.approx(
-                    p["panel"]["by attribute"][name], abs=1e-4)
-
-
-def test_each_rung_stands_above_the_one_below(found):
-    chance = np.mean(list(evaluate.chance().values()))
-    assert abs(np.median(kept(found["unlinked"])) - chance) < 0.06
-    assert np.median(kept(found["4 shared"])) > 0.55
-    assert min(kept(found["4 shared"])) > 0.59
-    assert len(found["aligned"]) >= 5 and min(kept(found["aligned"])) >= 0.72
-    assert min(kept(found["aligned"])) > max(kept(found["sharing, noisy"]))
-
-
-def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
-    chance = np.mean(list(evaluate.chance().values()))
-    for p in found["unlinked"]:
-        assert np.mean(list(p["attributes read"].values())) > 0.95
-        assert np.mean(list(p["read across"].values())) < chance + 0.1
-
-
-def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_it_away(found):
-    for name in ("4 shared", "sharing, noisy"):
-        assert min(p["domain read"] for p in found[name]) > 0.95
-    assert np.median([p["domain read"] for p in found["aligned"]]) <= 0.6
-    for p in found["aligned"]:  # and the attributes are still there
-        assert np.mean(list(p["attributes read"].values())) > 0.9
-
-
-def test_equal_clouds_and_exchanged_hair_colours(found):
-    """Notebook 06's trap: the probe hardly reads the domain, and hair is consistently wrong."""
-    hair = [torch.tensor(p["confusion"]["hair"]) for p in found["aligned"]]
-    exchanged = [max(counts[a, b] * counts[b, a] for a in range(6) for b in range(a)) for counts
-                 in hair]  # two colours for each other, in both directions
-    assert max(exchanged) > 40**2
-
-
-def test_a_rung_is_made_and_measured(monkeypatch):
-    method = ladder.train("aligned", steps=1, progress=False)
-    assert method.step == 1
-    point = ladder.measure("aligned", method)
-    assert set(point) == set(ladder.rung("aligned")[0]) - {"rung", "seed"}
-    turned = ladder.make("reversed", 10)
-    assert turned.D_z in turned.players()[0] and turned.lambda_kl == 0.5
-
-
-def medians(found, name, key):
-    return np.median([p["panel"][key] for p in found[name]])
-
-
-def test_D_z_and_no_consistency_makes_the_pictures_arrive(found):
-    arrive = {name: medians(found, name, "translated right") for name in ladder.ABLATION}
-    assert len(ladder.ABLATION) == 2**3 + 1
-    without = [share for name, share in arrive.items() if "D_z" not in name and "all" not in name]
-    assert len(without) == 4
-    assert max(without) + 0.2 < min(share for name, share in arrive.items() if "D_z" in name)
-
-
-def test_a_cycle_without_D_z_closes_better_and_translates_less(found):
-    for name in ("sharing + cycle", "sharing + cycle + semantic"):
-        assert medians(found, name, "cycle L1") < medians(found, "sharing", "cycle L1")
-        assert medians(found, name, "hidden-pair L1") > medians(found, "sharing", "hidden-pair L1")
-    assert medians(found, "sharing + cycle + semantic", "domain reached") < 0.1
-
-
-def test_every_converged_run_translates_right(found):
-    assert len(kept(found["all remedies"])) >= 5 and min(kept(found["all remedies"])) >= 0.86
-    assert all(p["panel"]["by attribute"]["hair"] >= 0.95 for p in found["all remedies"])
-    limit = 0.4 * evaluate.do_nothing("avatars", 32)["hidden-pair L1"]
-    for p in found["all remedies"]:
-        assert p["panel"]["translated right"] >= 0.80 and p["panel"]["domain reached"] >= 0.9
-        assert p["panel"]["hidden-pair L1"] <= limit
-        for name in ("shirt", "background"):
-            assert p["panel"]["by attribute"][name] >= 0.9, name
-
-
-def test_at_64_px_the_run_translates_right_and_is_sharp(found):
-    nothing = evaluate.do_nothing("avatars", 64)
-    for p in found["all remedies, 64 px"]:
-        assert p["panel"]["content kept"] >= 0.86 and p["panel"]["translated right"] >= 0.80
-        assert p["panel"]["domain reached"] >= 0.9 and 0.75 < p["sharpness"] < 1.25
-        assert p["panel"]["hidden-pair L1"] <= 0.4 * nothing["hidden-pair L1"]
-    for p in found["supervised, 64 px"]:  # L1, a quarter of the steps
-        assert p["panel"]["content kept"] >= 0.86 and p["sharpness"] < 0.5
-
-
-def test_live_runs_are_alike_and_without_shuffling_one_of_them_mixes_hair_up(found):
-    live, without = (found[f"{name}, live"] for name in ("all remedies", "all but shuffling"))
-    assert len(live) >= 5 and min(kept(live)) >= 0.76
-    hair = [[p["panel"]["by attribute"]["hair"] for p in points] for points in (live, without)]
-    assert min(hair[0]) > 0.85 and min(hair[1]) < 0.75 < np.median(hair[1])
-    assert min(kept(live)) > min(kept(without))
-
-
-def test_the_ladder_and_the_shipped_checkpoints_are_the_same_runs(found):
-    for name, (recipe, _) in ladder.SHIPPED.items():
-        for seed in recipes.seeds(recipe):
-            assert found[name][seed]["panel"]["hidden-pair L1"] == pytest.approx(
-                recipes.shipped_panel(recipe, seed)["hidden-pair L1"], abs=1e-3)
-
-
-def test_the_ladder_takes_what_ships_and_trains_the_seeds_that_do_not(monkeypatch):
-    calls = []
-    monkeypatch.setattr(recipes, "trained", lambda recipe, seed, *a: (calls.append(recipe), {}))
-    shipped = recipes.seeds("avatars_remedies")
-    assert ladder.train("all remedies", shipped[0]).translate
-    assert calls == []
-    ladder.train("all remedies", 1 + max(shipped))
-    assert calls == ["avatars_remedies"]
+def test_the_sweep_varies_one_setting_and_holds_everything_else():
+    deep = RECIPES["landscapes_deep"]
+    weights = {(None, "pixel"): [0.1, 0.3, 1, 3], ("relu3_3", "random"): [0.3, 1, 3],
+               ("relu1_2", "text"): [0.3, 1, 3], ("relu2_2", "text"): [0.3, 1, 3, 10],
+               ("relu3_3", "text"): [0.3, 1, 3]}
+    found = {}
+    for kind, layer, weight in SWEEP:
+        found.setdefault((layer, kind), []).append(weight)
+    assert found == weights
+    assert len(SWEEP) == 17
+    for (kind, layer, weight), row in SWEEP.items():
+        method = made((kind, layer, weight))
+        assert row._replace(make=deep.make, judge=deep.judge, batches=deep.batches) == deep
+        assert (row.batches.func, row.batches.args) == (deep.batches.func, deep.batches.args)
+        assert method.lambda_vgg == weight
+        assert str(method.G_xy) == str(made("landscapes_deep").G_xy)
+        if kind == "pixel":
+            assert isinstance(method.embed.net, nn.Identity)
+        else:
+            assert same_weights(method.embed.net, vgg_features(kind, layer))

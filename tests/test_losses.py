@@ -34,6 +34,47 @@ def test_adversarial_losses_by_hand(form):
     assert losses.bce_discriminator_loss(real, fake).item() == pytest.approx(expected)
 
 
+HALF = {
+    "lsgan_generator_loss": 1, "lsgan_discriminator_loss": 2, "bce_generator_loss": 1,
+    "bce_discriminator_loss": 2, "wgan_generator_loss": 1, "wgan_discriminator_loss": 2,
+    "kl_loss": 1, "cycle_consistency_loss": 2, "identity_loss": 2, "semantic_consistency_loss": 2}
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("name", "count"), HALF.items())
+def test_half_precision_scores_give_the_float32_mean(name, count, dtype, autocast):
+    """A Wasserstein distance of -.5 for -.414: that was a mean in bfloat16."""
+    generator = torch.Generator().manual_seed(1)
+    scores = [torch.randn(16, 1, 2, 2, generator=generator).to(dtype) for _ in range(count)]
+    with torch.autocast("cpu", dtype, enabled=autocast):
+        loss = getattr(losses, name)(*scores)
+    assert loss.dtype == torch.float32
+    assert loss.item() == getattr(losses, name)(*[s.float() for s in scores]).item()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_features_give_the_float32_mean(dtype):
+    real, fake = (images(4, seed=k).to(dtype) for k in range(2))
+    found = losses.feature_matching_loss([real], [fake])
+    assert found.item() == losses.feature_matching_loss([real.float()], [fake.float()]).item()
+    found = losses.perceptual_loss(lambda t: t.to(dtype), real.float(), fake.float())
+    assert found.item() == losses.perceptual_loss(nn.Identity(), real.float(), fake.float()).item()
+    assert found.dtype == torch.float32
+
+
+def test_the_penalty_under_autocast_is_taken_in_float32():
+    torch.manual_seed(0)
+    D = nn.Linear(72, 1)
+    alpha = torch.tensor([0.25, 0.75])
+    exact = gradient_penalty(lambda x: D(x.flatten(1)), images(), images(seed=1), alpha)
+    with torch.autocast("cpu", torch.bfloat16):
+        penalty = gradient_penalty(lambda x: D(x.flatten(1)), images(), images(seed=1).bfloat16(),
+                                   alpha)
+    assert penalty.dtype == torch.float32
+    assert penalty.item() == pytest.approx(exact.item(), rel=0.02)
+
+
 def test_real_and_fake_batches_of_different_sizes_weigh_the_same():
     real, fake = torch.tensor([[0.0]]), torch.tensor([[1.0], [1.0], [1.0]])
     assert losses.lsgan_discriminator_loss(real, fake).item() == 1.0

@@ -1,16 +1,22 @@
 """What a user of the package meets first: profiles, commands, badges, the README's commands."""
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import gantutor
 from gantutor import __main__ as command_line
-from gantutor import badges, recipes
+from gantutor import runs
+from gantutor.data import AVATARS, FACES, LANDSCAPES
+from gantutor.recipes import LADDER
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,19 +32,31 @@ def test_profile_is_one_of_three(monkeypatch):
         gantutor.profile()
 
 
-def test_badges_rewrite_every_address_and_nothing_else():
+# -------------------------------------------------------------------- badges
+
+
+@pytest.fixture(scope="module")
+def sync():
+    """The tool that lies beside the notebooks."""
+    specification = importlib.util.spec_from_file_location("sync", ROOT / "notebooks" / "sync.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_badges_rewrite_every_address_and_nothing_else(sync):
     text = ("https://github.com/OWNER/gantutor.git https://colab.research.google.com/github/OWNER/"
             "gantutor/blob/main/a.ipynb https://github.com/OWNER/other")
-    assert badges.rewrite(text, "lab/gantutor") == (
+    assert sync.rewrite(text, "lab/gantutor") == (
         "https://github.com/lab/gantutor.git https://colab.research.google.com/github/lab/"
         "gantutor/blob/main/a.ipynb https://github.com/OWNER/other")
 
 
-def test_readme_and_notebooks_carry_the_address_of_pyproject():
-    name = badges.repository(ROOT)
+def test_readme_and_notebooks_carry_the_address_of_pyproject(sync):
+    name = sync.repository(ROOT)
     for path in [ROOT / "README.md", *(ROOT / "notebooks").glob("*.ipynb")]:
         text = path.read_text(encoding="utf-8")
-        assert badges.rewrite(text, name) == text, f"{path.name}: run python -m gantutor.badges"
+        assert sync.rewrite(text, name) == text, f"{path.name}: run python notebooks/sync.py"
 
 
 def test_ci_runs_exactly_the_readme_command():
@@ -51,26 +69,86 @@ def test_ci_runs_exactly_the_readme_command():
     assert "pytest" in command and ".[test]" in command
 
 
-def test_train_then_evaluate_from_the_command_line(tmp_path, monkeypatch, capsys):
-    def path(name, seed):
-        return tmp_path / f"{name}_{seed}.safetensors"
-
-    monkeypatch.setattr(recipes, "checkpoint_path", path)
-    command_line.main(["train", "avatars_cyclegan", "--seed", "5", "--steps", "2"])
-    trained = json.loads(capsys.readouterr().out)
-    command_line.main(["evaluate", "avatars_cyclegan", "--seed", "5"])
-    judged = json.loads(capsys.readouterr().out)
-    assert judged["hidden-pair L1"] == pytest.approx(trained["hidden-pair L1"], rel=1e-4)
-    assert recipes.shipped_panel("avatars_cyclegan", 5) == trained
+# ---------------------------------------------------------- the one command line
 
 
-def test_unknown_recipe_is_named():
-    with pytest.raises(ValueError, match="landscapes_nothing.*landscapes_cyclegan"):
-        recipes.make("landscapes_nothing")
+def test_the_command_explains_itself():
+    out = subprocess.run([sys.executable, "-m", "gantutor", "--help"], capture_output=True,
+                         text=True, check=True, cwd=ROOT)
+    assert out.stdout.startswith("usage: gantutor")
+    for command in ("train", "evaluate", "points", "judges", "rejudge", "picture"):
+        assert command in out.stdout
 
 
-@pytest.mark.parametrize("module", ["gantutor", "gantutor.data", "gantutor.evaluate"])
-def test_commands_explain_themselves(module):
-    out = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True,
-                         check=True, cwd=ROOT)
-    assert "usage" in out.stdout
+@pytest.mark.parametrize("command", ["train", "evaluate", "points", "judges"])
+def test_commands_explain_themselves(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: gantutor {command}" in capsys.readouterr().out
+
+
+def test_the_command_is_installed_under_its_name():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"gantutor": "gantutor.__main__:main"}
+
+
+@pytest.mark.parametrize("arguments, named", [
+    (["train", "landscapes_nothing"], "landscapes_nothing"), (["train"], "NAME"),
+    (["points", "no such rung"], "no such rung"), (["judges", "avatars_48"], "avatars_48"),
+    (["paint"], "paint")])
+def test_a_wrong_command_is_named(arguments, named, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(arguments)
+    assert stopped.value.code == 2 and named in capsys.readouterr().err
+
+
+def test_points_of_all_rungs_unless_some_are_named(monkeypatch):
+    asked = []
+    monkeypatch.setattr(runs, "measure_points", lambda rungs, ship: asked.append((rungs, ship)))
+    command_line.main(["points"])
+    command_line.main(["points", "all, and D_x, D_y", "UNIT", "--ship"])
+    assert asked == [([], False), (["all, and D_x, D_y", "UNIT"], True)]
+    assert "UNIT" in LADDER
+
+
+def test_judges_are_trained_for_the_packs_that_have_one(monkeypatch, capsys):
+    trained, listed = [], []
+    monkeypatch.setattr(command_line, "train_judge", trained.append)
+    monkeypatch.setattr(command_line.evaluate, "judge_accuracy", lambda pack: {"domain": 0.98765})
+    monkeypatch.setattr(runs, "list_what_ships", lambda: listed.append(True))
+    command_line.main(["judges", "avatars_64"])
+    assert trained == [AVATARS.at(64)] and listed == [True]
+    assert "avatars at 64 px {'domain': 0.988}" in capsys.readouterr().out
+    trained.clear()
+    command_line.main(["judges"])
+    assert trained == [LANDSCAPES, AVATARS, AVATARS.at(64), FACES, FACES.at(64)]
+    shipped = {name for name in runs.shipped() if name.startswith("judges/")}
+    assert shipped == {f"judges/{pack.name}_{pack.size}.safetensors" for pack in trained}
+
+
+def test_panels_are_written_again_for_every_shipped_run(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(runs, "rejudge", lambda *run: asked.append(run) or {"L1": 0.5})
+    command_line.main(["rejudge"])
+    files = {f"checkpoints/{name}_{seed}.safetensors" for name, seed in asked}
+    assert files == {name for name in runs.shipped() if name.startswith("checkpoints/")}
+    assert "avatars_cyclegan_2 {'L1': 0.5}" in capsys.readouterr().out
+
+
+def test_the_readmes_picture_is_what_the_command_draws(tmp_path):
+    command_line.draw_picture(tmp_path / "picture.png")
+    drawn = np.asarray(Image.open(tmp_path / "picture.png")).astype(int)
+    stored = np.asarray(Image.open(ROOT / "data" / "picture.png").convert("RGB")).astype(int)
+    assert drawn.shape == stored.shape == (3 * 128, 9 * 128, 3)
+    assert np.abs(drawn - stored).max() <= 2  # another machine rounds otherwise
+
+
+def test_evaluate_judges_a_shipped_run_or_a_file(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(runs, "judge", lambda *run: asked.append(run) or {"L1": 0.5})
+    command_line.main(["evaluate", "avatars_cyclegan", "--seed", "2"])
+    command_line.main(["evaluate", "avatars_cyclegan", "--file", "runs/mine.safetensors"])
+    mine = "runs/mine.safetensors"
+    assert asked == [("avatars_cyclegan", 2, None), ("avatars_cyclegan", 0, mine)]
+    assert json.loads(capsys.readouterr().out.split("}")[0] + "}") == {"L1": 0.5}

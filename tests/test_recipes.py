@@ -1,288 +1,266 @@
-"""Every shipped number is derived again from the weights; every claim holds for each seed."""
+"""The rows of the course, number by number; and names are only names."""
 
-import json
-import re
-from statistics import mean
+import functools
+import inspect
 
 import pytest
 import torch
-from safetensors import safe_open
+from torch import nn
 
-from gantutor import data, edits, evaluate, hiding, metrics, recipes, sweeps
-from gantutor.training import read_metadata
+from gantutor import recipes, runs
+from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, avatars, faces, landscapes
+from gantutor.data.batches import Labelled, Paired, Unpaired
+from gantutor.methods.supervised import Supervised, SupervisedEdits
+from gantutor.models import PixelGenerator, SmallGenerator
+from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.vgg import vgg_features
 
-FILES = sorted(p.stem for p in (data.data_folder() / "checkpoints").glob("*.safetensors"))
-SHIPPED = [(stem.rpartition("_")[0], int(stem.rpartition("_")[2])) for stem in FILES]
-JUDGED = [pack for pack in recipes.SIZES if pack in evaluate.PACKS]  # have CycleGAN and ceiling
-every_checkpoint = pytest.mark.parametrize("name, seed", SHIPPED, ids=FILES)
+PACKS = {"landscapes": LANDSCAPES, "avatars": AVATARS, "avatars64": AVATARS.at(64),
+         "monochromes": MONOCHROMES, "faces": FACES, "faces64": FACES.at(64)}
+WITH_CODES = [name for name in RECIPES if name.startswith("faces")]
+ROWS = RECIPES | {rung: LADDER[rung].recipe for rung in LADDER} | SWEEP
 
-
-def panels(name):
-    """{seed: stored panel} of a recipe; skips the claim where nothing of it ships yet."""
-    found = {seed: recipes.shipped_panel(name, seed) for seed in recipes.seeds(name)}
-    if not found:
-        pytest.skip(f"no checkpoint of {name} in data/checkpoints")
-    return found
-
-
-def flat(panel, before=""):
-    """A panel with its inner dicts laid out: {"by attribute, hair, ...": number}."""
-    result = {}
-    for key, value in panel.items():
-        result |= flat(value, f"{before}{key}, ") if isinstance(value, dict) else {
-            before + key: value}
-    return result
-
-
-# -------------------------------------------------------- each file by itself
-
-
-@every_checkpoint
-def test_the_stored_panel_is_what_the_weights_give(name, seed):
-    stored = flat(recipes.shipped_panel(name, seed))
-    found = flat(recipes.judge(recipes.load(name, seed), name))
-    assert stored.keys() == found.keys()
-    wrong = {k: (stored[k], found[k]) for k in found
-             if found[k] != pytest.approx(stored[k], rel=2e-3, abs=5e-3)}
-    assert not wrong, f"(stored, found): {wrong}; python -m gantutor rejudge"
-
-
-@every_checkpoint
-def test_a_checkpoint_says_where_it_comes_from(name, seed):
-    metadata = read_metadata(recipes.checkpoint_path(name, seed))
-    assert metadata["command"] == f"python -m gantutor train {name} --seed {seed}"
-    assert metadata["seed"] == str(seed)
-    assert int(metadata["steps"]) == recipes.RECIPES[name][0]  # no run cut short
-    assert 0 < float(metadata["minutes"]) < 60
-    versions = json.loads(metadata["versions"])
-    assert re.match(r"\d+\.\d+", versions["gantutor"]) and re.match(r"2\.\d+", versions["torch"])
-    history = json.loads(metadata["history"])
-    assert history["step"][0] == 10 and history["step"][-1] <= int(metadata["steps"])
-    assert len({len(values) for values in history.values()}) == 1
-
-
-@every_checkpoint
-def test_a_checkpoint_holds_the_generators_alone_in_half_precision(name, seed):
-    networks = recipes.generators(recipes.make(name))
-    with safe_open(recipes.checkpoint_path(name, seed), "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
-    once = {}  # what E_x and E_y share is written once
-    for net in networks:
-        for key, tensor in networks[net].state_dict().items():
-            once.setdefault(tensor.data_ptr(), f"{net}.{key}")
-    assert set(tensors) == set(once.values())
-    assert {t.dtype for t in tensors.values()} == {torch.float16}
-    assert all(t.isfinite().all() for t in tensors.values())
+# Each row once more, as plain numbers: (steps, learning rate, batch size, class, what it is made
+# with). Weights that are not named have the class's own value, which test_losses.py and the tests
+# of the methods look at.
+COMMON = {"lambda_rec": 10.0, "lambda_gp": 10.0}
+REMEDIES = COMMON | {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "lambda_cyc": 5.0,
+                     "lambda_sem": 1.0, "shuffle": 0.5}
+CYCLE = {"lambda_cyc": 10.0, "lambda_idt": 0.0}
+STAR = {"lambda_cls": 1.0, "lambda_rec": 10.0, "lambda_gp": 10.0}
+TABLE = {
+    "landscapes_shallow": (600, 1e-3, 8, "Direct", {}),
+    "landscapes_medium": (600, 1e-3, 8, "Direct", {}),
+    "landscapes_deep": (600, 1e-3, 8, "Direct", {}),
+    "landscapes_supervised": (600, 1e-3, 8, "Supervised", {}),
+    "avatars_collapsed": (1500, 5e-4, 16, "Direct", {}),
+    "avatars_direct": (2400, 1e-3, 32, "Direct", {}),
+    "avatars_supervised": (1500, 1e-3, 16, "Supervised", {}),
+    "landscapes_pixel": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 0.1}),
+    "landscapes_randomvgg": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 0.3}),
+    "landscapes_vgg": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 3.0}),
+    "avatars_vgg": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 1.0}),
+    "avatars_vggheavy": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 10.0}),
+    "landscapes_oneway": (600, 1e-3, 8, "OneWayCycleGAN", {"lambda_cyc": 10.0}),
+    "landscapes_cyclegan": (600, 1e-3, 8, "CycleGAN", CYCLE),
+    "landscapes_converged": (1200, 1e-3, 8, "CycleGAN", CYCLE),
+    "landscapes_identity": (600, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_idt": 0.5}),
+    "landscapes_discogan": (600, 1e-3, 8, "DiscoGAN", CYCLE | {"rate": 0.5}),
+    "landscapes_dualgan": (600, 1e-3, 8, "DualGAN", CYCLE | {"lambda_gp": 10.0, "noise": 0.0}),
+    "avatars_cyclegan": (2500, 1e-3, 16, "CycleGAN", CYCLE),
+    "monochromes_hider": (4000, 2e-3, 4, "DualGAN", CYCLE | {
+        "lambda_cyc": 3.0, "lambda_gp": 10.0, "noise": 0.0}),
+    "monochromes_defended": (4000, 2e-3, 4, "DualGAN", CYCLE | {
+        "lambda_cyc": 3.0, "lambda_gp": 10.0, "noise": 0.0625}),
+    "monochromes_nocycle": (4000, 2e-3, 4, "DualGAN", CYCLE | {
+        "lambda_cyc": 0.0, "lambda_gp": 10.0, "noise": 0.0}),
+    "monochromes_cyclegan": (4000, 2e-3, 4, "CycleGAN", CYCLE | {"lambda_cyc": 3.0}),
+    "monochromes_supervised": (4000, 2e-3, 4, "SupervisedPair", {}),
+    "faces_joint": (5000, 1e-3, 16, "JointStarGAN", STAR | {"blocks": (5, 4)}),
+    "faces64_joint": (5000, 1e-3, 16, "JointStarGAN", STAR | {"blocks": (5, 4)}),
+    "faces_merged": (5000, 1e-3, 16, "StarGAN", STAR),
+    "faces_nomask": (5000, 1e-3, 16, "JointStarGAN", STAR | {"blocks": (5, 4)}),
+    "faces_supervised": (8000, 1e-3, 16, "SupervisedEdits", {}),
+    "faces_brownblack": (2500, 1e-3, 16, "CycleGAN", CYCLE),
+    "avatars_remedies": (4000, 1e-3, 16, "ShuffledColours", REMEDIES),
+    "avatars64_remedies": (4000, 1e-3, 16, "ShuffledColours", REMEDIES),
+    "avatars64_supervised": (1000, 1e-3, 16, "Supervised", {}),
+}
+MIXED = {"avatars_remedies", "avatars64_remedies"}  # mixed precision, where it is native
 
 
-def test_packs_and_checkpoints_stay_below_25_megabytes():
-    total = sum(p.stat().st_size for p in data.data_folder().rglob("*") if p.is_file())
-    assert total < 25e6
+@functools.cache
+def made(name):
+    """The untrained method of a row, a rung or a point: to look at, not to change."""
+    return ROWS[name].make()
 
 
-# ------------------------------------------------------------------- recipes
+def numbers(found):
+    """The plain numbers among a method's hyperparameters: no digests of networks."""
+    return {name: tuple(value) if isinstance(value, list) else value
+            for name, value in found.items() if name != "class" and not isinstance(value, str)}
 
 
-@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if not n.startswith("faces")])
+def pool(method):
+    return {module.size for name, module in method.named_children() if name.startswith("pool")}
+
+
+# ---------------------------------------------------------------- number by number
+
+
+def test_the_table_names_every_row():
+    assert list(TABLE.keys() - RECIPES.keys()) == list(RECIPES.keys() - TABLE.keys()) == []
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_row_says_what_the_course_says(name):
+    steps, lr, batch_size, kind, made_with = TABLE[name]
+    row = RECIPES[name]
+    assert (row.steps, row.lr, row.batch_size) == (steps, lr, batch_size)
+    assert row.precision == ("auto" if name in MIXED else "float32") and row.settings == {}
+    found = runs.described(row, made(name))
+    method = found.pop("method")
+    assert found == {"steps": steps, "lr": lr, "batch_size": batch_size,
+                     "precision": row.precision}
+    assert method["class"] == kind and numbers(method) == made_with
+
+
+def test_pools_are_left_out_where_older_images_would_look_diverse():
+    sizes = {name: pool(made(name)) for name in RECIPES}
+    without = {"avatars_direct", "avatars_vgg", "avatars_vggheavy", "landscapes_discogan",
+               "landscapes_dualgan", "monochromes_hider", "monochromes_defended",
+               "monochromes_nocycle", "monochromes_cyclegan"}
+    assert {name for name, found in sizes.items() if found == {0}} == without
+    assert all(found in ({0}, {50}, set()) for found in sizes.values())
+
+
+def test_D_sees_groups_of_four_where_a_generator_could_collapse():
+    groups = {name: made(name).D_y.group for name in RECIPES if hasattr(made(name), "D_y")}
+    four = {"avatars_direct", "avatars_vgg", "avatars_vggheavy"}
+    assert groups == {name: 4 if name in four else 1 for name in groups}
+    assert groups["avatars_collapsed"] == 1
+
+
+def test_three_depths_of_one_generator():
+    """Stages of stride 2 and residual blocks: none, two, three."""
+    def depth(name):
+        G = made(name).G_xy
+        return G.downs, sum(type(layer).__name__ == "SmallBlock" for layer in G.trunk), G.skip
+
+    assert depth("landscapes_shallow") == (1, 0, True)
+    assert depth("landscapes_medium") == depth("landscapes_cyclegan") == (1, 2, True)
+    assert depth("landscapes_deep") == depth("landscapes_vgg") == (2, 3, True)
+    assert depth("avatars_direct") == depth("avatars_cyclegan") == (2, 2, False)
+    assert depth("avatars64_supervised") == (3, 2, False)
+    assert isinstance(made("monochromes_hider").G_xy, PixelGenerator)
+
+
+def same_weights(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_what_embeds_is_the_network_that_the_row_names():
+    embeds = {name: made(name).embed.net for name in RECIPES
+              if TABLE[name][3] == "Perceptual"}
+    assert isinstance(embeds["landscapes_pixel"], nn.Identity)
+    for name, embed in (("landscapes_randomvgg", vgg_features("random", "relu3_3")),
+                        ("landscapes_vgg", vgg_features("text", "relu2_2")),
+                        ("avatars_vgg", vgg_features("text", "relu3_3")),
+                        ("avatars_vggheavy", vgg_features("text", "relu3_3"))):
+        assert same_weights(embeds[name], embed), name
+
+
+def test_a_constrained_generator_starts_as_the_unconstrained_one_of_its_seed():
+    torch.manual_seed(3)
+    free = RECIPES["landscapes_deep"].make()
+    for name in ("landscapes_randomvgg", "landscapes_vgg", "landscapes_pixel"):
+        torch.manual_seed(3)
+        held = RECIPES[name].make()
+        assert same_weights(free.G_xy, held.G_xy) and same_weights(free.D_y, held.D_y)
+
+
+# ---------------------------------------------------------------- methods and batches
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WITH_CODES])
 def test_every_recipe_makes_a_method_for_its_pack(name):
-    method = recipes.make(name)
-    size = recipes.SIZES[name.partition("_")[0]]
+    method, size = RECIPES[name].make(), PACKS[name.partition("_")[0]].size
     x = torch.rand(4, 3, size, size) * 2 - 1  # a multiple of the group that avatars_direct needs
     with torch.no_grad():
         fake = method.translate(x)
         total, parts = method.generator_loss({"x": x, "y": x.flip(0)})
     assert fake.shape == x.shape and fake.abs().max() <= 1
     assert total.isfinite() and all(v.isfinite() for v in parts.values())
-    assert {"G_xy", "G_y"} & set(recipes.generators(method))
+    assert {"G_xy", "G_y"} & set(method.ships) and set(runs.networks(method)) == set(method.ships)
+
+
+@pytest.mark.parametrize("name", WITH_CODES)
+def test_every_recipe_of_the_faces_trains_on_its_batches(name):
+    method, batch = RECIPES[name].make(), runs.batches(name).next_batch()
+    total, parts = method.generator_loss(batch)
+    assert total.isfinite() and all(v.isfinite() for v in parts.values())
+    if method.players()[1]:
+        assert method.discriminator_loss(batch)[0].isfinite()
+    assert runs.networks(method)
 
 
 def test_the_ceiling_has_the_same_generator_as_the_cyclegan():
-    for pack in JUDGED:
-        shapes = [{k: v.shape for k, v in recipes.make(f"{pack}_{kind}").G_xy.state_dict().items()}
-                  for kind in ("supervised", "cyclegan")]
+    for pack in ("landscapes", "avatars", "monochromes"):
+        networks = [made(f"{pack}_{kind}").G_xy for kind in ("supervised", "cyclegan")]
+        shapes = [{k: v.shape for k, v in G.state_dict().items()} for G in networks]
         assert shapes[0] == shapes[1]
+    joint, ceiling = (made(f"faces_{kind}").G for kind in ("joint", "supervised"))
+    assert str(joint) == str(ceiling)
+    assert isinstance(made("avatars64_supervised").G_xy, SmallGenerator)
 
 
-def test_the_ceiling_alone_sees_pairs(monkeypatch):
-    def forbidden(*arguments):
-        raise AssertionError("opened the hidden pairs")
-
-    monkeypatch.setattr(evaluate, "paired_training_set", forbidden)
-    monkeypatch.setattr(evaluate, "held_out_pairs", forbidden)
-    for pack in JUDGED:
-        assert type(recipes.batches(f"{pack}_cyclegan", 0)) is data.Unpaired
-        with pytest.raises(AssertionError, match="hidden"):
-            recipes.batches(f"{pack}_supervised", 0)
+def test_the_ceilings_alone_see_pairs():
+    """Of all rows, rungs and points: whoever gets true pairs is called supervised."""
+    paired = {avatars.paired, avatars.paired_monochromes, landscapes.paired, faces.paired}
+    for name, row in ROWS.items():
+        supervised = isinstance(made(name), Supervised | SupervisedEdits)
+        assert (row.batches.func in paired) == supervised, name
 
 
-# -------------------------------------------------------------------- claims
+def test_batches_are_drawn_at_the_packs_size_from_what_the_row_names():
+    drawn = {name: (row.batches.func, row.batches.args, row.batches.keywords)
+             for name, row in RECIPES.items()}
+    assert drawn["landscapes_vgg"] == (landscapes.unpaired, (64,), {})
+    assert drawn["avatars_direct"] == (avatars.unpaired, (32,), {})
+    assert drawn["avatars64_remedies"] == (avatars.unpaired, (64,), {})
+    assert drawn["avatars64_supervised"] == (avatars.paired, (64,), {})
+    assert drawn["monochromes_hider"] == (avatars.monochromes, (32,), {})
+    assert drawn["faces64_joint"] == (faces.unpaired, (64,), {})
+    assert drawn["faces_merged"] == (faces.unpaired, (32,), {"mask": False})
+    assert drawn["faces_brownblack"] == (faces.two_hair_colours, ("brown hair", "black hair", 32),
+                                         {})
+    assert type(runs.batches("avatars_supervised")) is Paired
+    assert type(runs.batches("faces_merged")) is Labelled
+    batches = runs.batches("monochromes_hider", seed=5)
+    assert type(batches) is Unpaired and len(batches.next_batch()["x"]) == 4
+    again = runs.batches("monochromes_hider", seed=5)
+    again.next_batch()
+    assert torch.equal(batches.next_batch()["y"], again.next_batch()["y"])
 
 
-@pytest.fixture(scope="module")
-def nothing():
-    return {pack: evaluate.do_nothing(pack, recipes.SIZES[pack]) for pack in JUDGED}
+@pytest.mark.parametrize("name, width", [("faces_merged", 9), ("faces_joint", 11),
+                                         ("faces_nomask", 11), ("faces_supervised", 11)])
+def test_the_panel_asks_with_the_codes_that_training_had(name, width, monkeypatch):
+    asked = []
+    monkeypatch.setattr(recipes, "panel", lambda translate, pack, back, code: asked.append(
+        (pack, (code or pack.code)(faces.records("held_out")[:2], "hair").shape[1])))
+    RECIPES[name].judge(made(name))
+    assert asked == [(FACES, width)]
 
 
-@pytest.mark.parametrize("name, share", [("landscapes_cyclegan", 0.45),
-                                         ("landscapes_converged", 0.35)])
-def test_cyclegan_comes_far_nearer_the_hidden_truth_than_doing_nothing(nothing, name, share):
-    limit = share * nothing["landscapes"]["hidden-pair L1"]
-    assert all(p["hidden-pair L1"] <= limit for p in panels(name).values())
+def test_a_way_back_is_judged_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(recipes, "panel", lambda translate, pack, back, code: (pack, back))
+    for name, has_back in (("avatars_cyclegan", True), ("avatars_direct", False),
+                           ("avatars_remedies", True), ("monochromes_supervised", True)):
+        method = made(name)
+        pack, back = RECIPES[name].judge(method)
+        assert pack == PACKS[name.partition("_")[0]]
+        assert back == (method.back if has_back else None)
 
 
-def test_longer_training_is_better():
-    short, long = panels("landscapes_cyclegan"), panels("landscapes_converged")
-    for seed in short.keys() & long.keys():
-        assert long[seed]["hidden-pair L1"] < short[seed]["hidden-pair L1"]
+# ---------------------------------------------------------------- names are only names
 
 
-@pytest.mark.parametrize("pack", JUDGED)
-def test_the_ceiling_is_above_every_cyclegan(pack):
-    ceiling = panels(f"{pack}_supervised").values()
-    unpaired = panels(f"{pack}_cyclegan").values()
-    assert max(p["hidden-pair L1"] for p in ceiling) <= min(p["hidden-pair L1"] for p in unpaired)
+def test_a_row_under_another_name_is_the_same_row(monkeypatch):
+    monkeypatch.setitem(RECIPES, "mine", RECIPES["avatars64_remedies"])
+    assert type(runs.make("mine")).__name__ == "ShuffledColours"
+    assert runs.checkpoint_path("mine", 3, ship=False).name == "mine_3.safetensors"
+    assert runs.described(RECIPES["mine"], runs.make("mine")) == runs.described(
+        RECIPES["avatars64_remedies"], runs.make("avatars64_remedies"))
 
 
-def test_the_constraint_beats_a_deep_generator_without_one():
-    def error(name):
-        return mean(p["hidden-pair L1"] for p in panels(name).values())
-
-    assert error("landscapes_cyclegan") < error("landscapes_deep")
+def test_unknown_recipe_is_named():
+    with pytest.raises(ValueError, match="landscapes_nothing.*landscapes_cyclegan"):
+        runs.make("landscapes_nothing")
 
 
-def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
-    ceiling = min(p["content kept"] for p in panels("avatars_supervised").values())
-    found = panels("avatars_cyclegan").values()
-    reference = nothing["avatars"]["translated right"]
-    assert mean(p["translated right"] for p in found) > reference + 0.2
-    for p in found:
-        assert p["cycle L1"] < 0.15                        # it comes back ...
-        assert p["cycle L1"] < 0.6 * p["hidden-pair L1"]   # ... from the wrong place
-        assert p["domain reached"] > 0.5                   # that does look like Y
-        assert p["content kept"] < ceiling - 0.1
-        assert p["translated right"] > reference + 0.1
-
-
-def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
-    ceiling = max(p["hidden-pair L1"] for p in panels("avatars_supervised").values())
-    chance = mean(evaluate.chance().values())
-    for p in panels("avatars_collapsed").values():
-        assert p["diversity"] < 0.1                        # one picture for every input
-    for p in panels("avatars_direct").values():
-        assert p["diversity"] > 0.6                        # many pictures ...
-        assert p["domain reached"] > 0.3                   # a good part of which look like Y
-        assert abs(p["content kept"] - chance) < 0.1       # and have nothing to do with x
-        assert p["hidden-pair L1"] > 4 * ceiling
-
-
-def test_a_vgg_constraint_takes_a_third_of_the_error_away():
-    """... and the domain is reached as well as without a constraint."""
-    def of(name, key):
-        return mean(p[key] for p in panels(name).values())
-
-    free, held = (of(f"landscapes_{kind}", "hidden-pair L1") for kind in ("deep", "vgg"))
-    assert held < 0.7 * free
-    assert of("landscapes_vgg", "domain reached") > of("landscapes_deep", "domain reached") - 0.02
-    for kind in ("pixel", "randomvgg"):
-        assert of(f"landscapes_{kind}", "hidden-pair L1") < free
-    assert len(panels("landscapes_vgg")) == len(panels("landscapes_pixel")) == 3
-
-
-def test_the_sweep_holds_every_point_and_agrees_with_the_checkpoints():
-    found = {(p["constraint"], p["layer"], p["weight"]): p["panel"] for p in sweeps.load()}
-    assert set(found) == {(c, layer, w) for c, layer, weights in sweeps.POINTS for w in weights}
-    for kind, point in recipes.CONSTRAINTS.items():
-        again = recipes.shipped_panel(f"landscapes_{kind}", 0)["hidden-pair L1"]
-        assert again == pytest.approx(found[point]["hidden-pair L1"], rel=0.02)
-
-
-@pytest.fixture(scope="module")
-def growth():
-    """Reconstruction error at noise 4/256 over the one without, by recipe and seed."""
-    x, _, _ = evaluate.held_out_pairs("monochromes", 32)
-    found = {}
-    for kind in ("hider", "defended", "nocycle", "supervised"):
-        methods = [recipes.load(f"monochromes_{kind}", seed) for seed in range(3)]
-        curves = [hiding.noise_curve(m, x, levels=(0, 4)) for m in methods]
-        found[kind] = [disturbed / quiet for quiet, disturbed in curves]
-    return found
-
-
-def test_the_hider_hides_the_controls_do_not_and_the_defence_holds(growth):
-    assert min(growth["hider"]) > 3
-    assert max(growth["nocycle"] + growth["supervised"]) < 1.5
-    assert max(growth["defended"]) < 2
-
-
-def test_what_the_hider_reads_does_not_belong_in_a_monochrome_picture():
-    x, _, _ = evaluate.held_out_pairs("monochromes", 32)
-    for seed in range(3):
-        method = recipes.load("monochromes_hider", seed)
-        closed = hiding.reconstruction_error(method, x)
-        assert hiding.reconstruction_honesty(method, x) > 4 * closed
-        translated = method.translate(x)
-        assert 127.5 * metrics.l1(translated, data.monochrome(translated)) < 6  # grey levels
-
-
-def test_relatives_of_the_cyclegan_beat_doing_nothing(nothing):
-    for kind in ("discogan", "dualgan"):
-        for panel in panels(f"landscapes_{kind}").values():
-            assert panel["hidden-pair L1"] < nothing["landscapes"]["hidden-pair L1"]
-
-
-# -------------------------------------------------------------------- StarGAN
-
-
-@pytest.mark.parametrize("name", ["faces_joint", "faces64_joint"])
-def test_stargan_edits_what_it_is_asked_for_and_nothing_else(name):
-    for panel in panels(name).values():
-        assert panel["edit success"] >= 0.9 and panel["others kept"] >= 0.93
-        assert panel["of do nothing"] <= 0.6
-        assert len(panel["by attribute"]) == 4
-        for found in panel["by attribute"].values():
-            assert found["edit success"] >= 0.8 and found["of do nothing"] <= 0.6
-
-
-def test_without_the_mask_an_edit_spoils_what_the_other_set_labels():
-    """... because the loss judges unknown labels; that G is not shown the mask does no harm."""
-    masked, merged, blind = ([p["other set's kept"] for p in panels(f"faces_{kind}").values()]
-                             for kind in ("joint", "merged", "nomask"))
-    assert len(masked) == len(merged) == len(blind) == 3
-    assert min(masked) > 0.98 and min(blind) > 0.98 and max(merged) < 0.9
-
-
-def test_the_ceiling_of_the_edits_is_above_every_stargan():
-    ceiling, found = ([p["hidden-pair L1"] for p in panels(f"faces_{kind}").values()]
-                      for kind in ("supervised", "joint"))
-    assert len(ceiling) == len(found) == 3 and max(ceiling) < min(found)
-
-
-def test_a_pairs_own_cyclegan_is_nearer_the_truth_than_one_generator_for_all():
-    own = [p["of do nothing"] for p in panels("faces_brownblack").values()]
-    everybodys = [edits.pair_panel(recipes.load("faces_joint", seed).translate, "brown hair",
-                                   "black hair")["of do nothing"]
-                  for seed in recipes.seeds("faces_joint")]
-    assert len(own) == len(everybodys) == 3 and max(own) < min(everybodys) < 0.6
-
-
-def test_a_common_space_with_all_remedies_translates_right_where_a_cyclegan_does_not(nothing):
-    seeds = recipes.shipped_panels("avatars_remedies")
-    cyclegans = [found["hidden-pair L1"] for found in recipes.shipped_panels("avatars_cyclegan")]
-    assert len(seeds) >= 3
-    for found in seeds:  # test_ladder.py: five of them
-        assert found["content kept"] >= 0.86
-        assert found["hidden-pair L1"] <= 0.5 * min(cyclegans)
-        assert found["translated right"] >= 0.80 and found["domain reached"] >= 0.9
-        assert found["hidden-pair L1"] <= 0.40 * nothing["avatars"]["hidden-pair L1"]
-
-
-def test_at_64_px_the_translations_are_right_and_as_sharp_as_voxel_art():
-    x, y, _ = evaluate.held_out_pairs("avatars", 64)
-    for seed in recipes.seeds("avatars64_remedies"):
-        fake = evaluate.in_batches(recipes.load("avatars64_remedies", seed).translate, x)
-        sharp = metrics.high_frequency_energy(fake) / metrics.high_frequency_energy(y)
-        assert 0.75 < sharp < 1.25
-        found = recipes.shipped_panel("avatars64_remedies", seed)
-        assert found["content kept"] >= 0.86 and found["translated right"] >= 0.80
-        assert found["domain reached"] >= 0.9
-        assert found["hidden-pair L1"] <= 0.40 * metrics.l1(x, y)
+def test_a_recipe_says_all_that_fit_is_told():
+    """A new setting of `fit` that changes a run has to come from the row."""
+    told = set(recipes.Recipe._fields) - {"batches", "make", "judge", "settings"} - {"batch_size"}
+    assert told == {"steps", "lr", "precision"} <= set(inspect.signature(runs.fit).parameters)

@@ -1,152 +1,57 @@
-"""The loop: killed anywhere it resumes bit for bit; two players; saves whole or not at all."""
+"""The loop: killed anywhere it resumes bit for bit; two players; whole steps or none."""
 
 import math
 import os
+import random
 import signal
-import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
-
-from gantutor import training
-from gantutor.data import Unpaired
-from gantutor.methods.direct import Direct
-from gantutor.training import (
-    TrainingDiverged,
-    fit,
-    linear_decay,
-    load_weights,
-    read_metadata,
-    save_weights,
-    seed_everything,
+from toys import (
+    STEPS,
+    Interrupt,
+    Toy,
+    assert_same,
+    child,
+    saved,
+    stacks,
+    stop_at,
+    toy,
+    toy_fit,
+    weights,
 )
 
-ROOT = Path(__file__).parent.parent
-STEPS = 60
-
-
-class Toy(Direct):
-    """Two small players with everything that a state can lose: dropout, a pool, two Adams."""
-
-    def __init__(self, width=4):
-        G_xy = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.3),
-                             nn.Conv2d(width, 3, 3, padding=1), nn.Tanh())
-        D_y = nn.Sequential(nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2),
-                            nn.Conv2d(width, 1, 3))
-        super().__init__(G_xy, D_y, pool_size=6)
-
-
-def toy(seed=0, **settings):
-    """(method, data): 8x8 images, epochs of 5 and 7 batches."""
-    seed_everything(seed)
-    generator = torch.Generator().manual_seed(3)
-    x, y = (torch.randint(0, 256, (n, 3, 8, 8), generator=generator).to(torch.uint8)
-            for n in (20, 28))
-    return Toy(**settings), Unpaired(x, y, batch_size=4, seed=seed, flip=True)
-
-
-def toy_fit(path=None, method=None, data=None, **settings):
-    if method is None:
-        method, data = toy()
-    history = fit(method, data, settings.pop("steps", STEPS), save_path=path,
-                  **{"save_every": 7, "progress": False, "decay_from": 0.3} | settings)
-    return method, history
-
-
-def weights(method):
-    return {name: p.detach().clone() for name, p in method.named_parameters()}
-
-
-def assert_same(a, b, where="state"):
-    """Equal in structure, and torch.equal in every tensor; wall-clock seconds apart."""
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert a.dtype == b.dtype and torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a.keys() - {"seconds"}:
-            assert_same(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for k, (u, v) in enumerate(zip(a, b, strict=True)):
-            assert_same(u, v, f"{where}[{k}]")
-    else:
-        assert a == b, where
-
-
-def saved(path):
-    return torch.load(path, weights_only=True)
-
+from gantutor import runs, saving, state, training
+from gantutor.data import Unpaired
+from gantutor.training import TrainingDiverged, fit, linear_decay
 
 # ------------------------------------------------------- killed and resumed
 
 
-def announce(word):
-    """The child's side: says where it is, then waits there for its end."""
-    print(word, flush=True)
-    time.sleep(60)
-
-
-def child(path, moment):
-    """Runs in a process of its own, which is killed at `moment`."""
-    torch.set_num_threads(1)
-    method, data = toy()
-    if moment == "in the middle of a step":  # G has stepped, D has not
-        whole, calls = method.discriminator_loss, []
-
-        def half(batch):
-            calls.append(1)
-            return announce("kill me") if len(calls) == 10 else whole(batch)
-
-        method.discriminator_loss = half
-    if moment == "half a state written":
-        write = torch.save
-
-        def torn(state, target):
-            write(state, target)
-            if state["step"] == 28:
-                os.truncate(target, os.path.getsize(target) // 2)
-                announce("kill me")
-
-        training.torch.save = torn
-    if moment == "written but not in place":
-        move = os.replace
-
-        def late(source, target):
-            if saved(source)["step"] == 35:
-                announce("kill me")
-            move(source, target)
-
-        training.os.replace = late
-
-    def report(step, method, history):
-        if moment == "any time" and step >= 45:
-            print("kill me", flush=True)  # ... and runs on meanwhile
-
-    toy_fit(path, method, data, callback=report, callback_every=1)
-    print("done", flush=True)
-
-
 def run_child(path, moment):
-    """Starts `child` and, unless it is to finish, kills it with SIGKILL at its word."""
-    code = f"import test_training as t; t.child({str(path)!r}, {moment!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
-    word = process.stdout.readline().strip()
-    if moment != "none":
-        process.send_signal(signal.SIGKILL)
-    process.stdout.close()
-    return word, process.wait(timeout=60)
+    """Runs `child` in a process of its own and, unless it is to finish, kills it at its word."""
+    read, write = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(read)
+        sys.stdout = os.fdopen(write, "w")
+        try:
+            child(path, moment)
+        finally:
+            os._exit(0 if moment == "none" else 1)
+    os.close(write)
+    with os.fdopen(read) as words:
+        word = words.readline().strip()
+        if moment != "none":
+            os.kill(process, signal.SIGKILL)
+    return word, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork and no SIGKILL")
 def test_killed_again_and_again_it_ends_bit_for_bit_like_a_run_never_stopped(tmp_path):
     straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
     threads = torch.get_num_threads()
@@ -313,7 +218,7 @@ def test_no_discriminator_no_discriminator_step():
 def test_shared_layers_are_stepped_once():
     shared = nn.Linear(2, 2)
     a, b = nn.Sequential(shared, nn.Linear(2, 3)), nn.Sequential(shared, nn.Linear(2, 4))
-    parameters = training._parameters([a, b, a])
+    parameters = state._parameters([a, b, a])
     assert len(parameters) == 6
     assert len({id(p) for p in parameters}) == 6
 
@@ -374,31 +279,468 @@ def test_mixed_precision_on_the_cpu(tmp_path):
 
     def watched(batch):
         result = loss(batch)
-        types.append(method.fake_y.dtype)
+        types.append(batch["fake_y"].dtype)
         return result
 
     method.generator_loss = watched
     before = weights(method)
-    toy_fit(tmp_path / "s.pt", method, data, steps=5, amp=True)
+    toy_fit(tmp_path / "s.pt", method, data, steps=5, precision="bfloat16")
     assert set(types) == {torch.bfloat16}
     after = weights(method)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in after.values())
     assert not any(torch.equal(before[k], after[k]) for k in before)
-    toy_fit(tmp_path / "s.pt", amp=True, steps=5)  # its state loads
+    toy_fit(tmp_path / "s.pt", precision="bfloat16", steps=5)  # its state loads
+
+
+# ------------------------------------------------------- half precision
+
+
+def unhealthy(player, first, last):
+    """A toy, one player of which has a finite loss and a NaN gradient in these steps, from 1."""
+    method, data = counting_toy()
+    loss_of = getattr(method, f"{player}_loss")
+    weight = next((method.G_xy if player == "generator" else method.D_y).parameters())
+
+    def poisoned(batch):
+        total, parts = loss_of(batch)
+        if first <= data.count <= last:  # the value of 0 * sqrt(0) is 0, its gradient NaN
+            total = total + 0 * (0 * weight).abs().sum().sqrt()
+        return total, parts
+
+    setattr(method, f"{player}_loss", poisoned)
+    return method, data
+
+
+def test_float16_on_the_cpu():
+    method, data = toy()
+    before = weights(method)
+    _, history = toy_fit(None, method, data, steps=30, precision="float16")
+    assert history.precision == "float16"
+    after = weights(method)
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in after.values())
+    assert not any(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_float16_resumes_bit_for_bit_with_its_scales_and_skips(tmp_path):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    settings = {"steps": 30, "precision": "float16"}
+    toy_fit(straight, *unhealthy("discriminator", 5, 16), **settings)
+    with pytest.raises(Interrupt):
+        toy_fit(stopped, *unhealthy("discriminator", 5, 16), **settings, callback=stop_at(12),
+                callback_every=1)
+    state = saved(stopped)
+    assert state["skipped"] == {"generator": 0, "discriminator": 8}
+    assert state["scalers"]["discriminator"]["scale"] == 65536 / 2**8
+    assert state["scalers"]["generator"]["scale"] == 65536
+    toy_fit(stopped, *unhealthy("discriminator", 5, 16), **settings)
+    assert_same(saved(straight), saved(stopped))
+    assert saved(stopped)["skipped"] == {"generator": 0, "discriminator": 0}
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_float16_stops_a_player_whose_gradient_stays_nan_and_leaves_the_other_alone(tmp_path,
+                                                                                    player):
+    path = tmp_path / "s.pt"
+    method, data = unhealthy(player, 5, 999)
+    most = training.MOST_SKIPS
+    with pytest.raises(TrainingDiverged, match=f"the {player}'s gradient norm.*in a row") as caught:
+        toy_fit(path, method, data, precision="float16")
+    assert (caught.value.player, caught.value.step) == (player, 4 + most)
+    state = saved(path)
+    assert state["step"] == 4 + most - 1
+    other = "generator" if player == "discriminator" else "discriminator"
+    assert state["skipped"] == {player: most - 1, other: 0}
+    assert state["scalers"][other]["scale"] == 65536
+    assert all(v.isfinite().all() for v in state["method"].values() if isinstance(v, torch.Tensor))
+    assert_same({k: state["method"][k] for k in weights(method)}, weights(method))
+
+
+# ------------------------------------------------------- a step is whole or not there
+
+
+class Counting(Unpaired):
+    """Batches that know how many of them were drawn: a run's step, from 1, also after a resume."""
+
+    count = 0
+
+    def next_batch(self):
+        self.count += 1
+        return super().next_batch()
+
+    def state_dict(self):
+        return super().state_dict() | {"count": self.count}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.count = state["count"]
+
+
+def counting_toy():
+    method, _ = toy()
+    return method, Counting(*stacks(), batch_size=4, flip=True)
+
+
+class Fault(Exception):
+    pass
+
+
+PLACES = [f"{player}'s {part}" for player in ("generator", "discriminator")
+          for part in ("loss", "backward", "optimiser")]
+
+
+def break_once(monkeypatch, place, step, error):
+    """(method, data) of a toy: in that step the place raises, after it has done its work."""
+    method, data = counting_toy()
+
+    def then_raise(work):
+        def worked(*arguments):
+            result = work(*arguments)
+            if data.count == step:
+                raise error
+            return result
+        return worked
+
+    player, _, part = place.partition("'s ")
+    if place == "next_batch":
+        data.next_batch = then_raise(data.next_batch)
+    elif part == "loss":
+        setattr(method, f"{player}_loss", then_raise(getattr(method, f"{player}_loss")))
+    elif part == "backward":
+        net = method.G_xy if player == "generator" else method.D_y
+        next(net.parameters()).register_hook(then_raise(lambda gradient: None))
+    elif part == "optimiser":
+        usual = torch.optim.Adam.step
+        own = {id(p) for p in (method.G_xy if player == "generator" else method.D_y).parameters()}
+
+        def stepped(self):
+            usual(self)
+            if data.count == step and id(self.param_groups[0]["params"][0]) in own:
+                raise error
+
+        monkeypatch.setattr(torch.optim.Adam, "step", stepped)
+    else:
+        monkeypatch.setattr(training, "_log", then_raise(training._log))
+    return method, data
+
+
+@pytest.mark.parametrize("error", [Fault(), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("place", ["next_batch", *PLACES, "log"])
+def test_whatever_fails_in_a_step_the_last_whole_step_is_saved(tmp_path, monkeypatch, place, error):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, *counting_toy(), steps=20)
+    with monkeypatch.context() as patched:
+        method, data = break_once(patched, place, 10, error)
+        with pytest.raises(type(error)) as caught:
+            toy_fit(stopped, method, data, steps=20)
+    assert caught.value is error
+    state = saved(stopped)
+    assert state["step"] == data.count == 9
+    assert_same({k: state["method"][k] for k in weights(method)}, weights(method))
+    assert {len(values) for values in state["history"].values()} == {0}
+    assert all(requires(method.D_y))
+    toy_fit(stopped, *counting_toy(), steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+def test_a_run_that_failed_goes_on_with_the_same_objects_too(tmp_path, monkeypatch):
+    """As in a notebook, where the cell is run again."""
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, *counting_toy(), steps=20)
+    with monkeypatch.context() as patched:
+        method, data = break_once(patched, "discriminator's optimiser", 10, Fault())
+        with pytest.raises(Fault):
+            toy_fit(stopped, method, data, steps=20)
+    toy_fit(stopped, method, data, steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+class InPlace(Counting):
+    """Batches whose state is the very list that they go on writing to."""
+
+    def __init__(self, *stacks, **settings):
+        super().__init__(*stacks, **settings)
+        self.seen = []
+
+    def next_batch(self):
+        self.seen.append(len(self.seen))
+        return super().next_batch()
+
+    def state_dict(self):
+        return super().state_dict() | {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.seen = state["seen"]
+
+
+def test_a_run_whose_batches_change_in_place_is_undone(tmp_path):
+    method, data = toy()[0], InPlace(*stacks(), batch_size=4)
+
+    def broken(batch):
+        raise Fault
+
+    def callback(step, method, history):
+        if step == 5:
+            method.discriminator_loss = broken
+
+    with pytest.raises(Fault):
+        toy_fit(tmp_path / "s.pt", method, data, callback=callback, callback_every=1)
+    assert saved(tmp_path / "s.pt")["data"]["seen"] == data.seen == [0, 1, 2, 3, 4]
+
+
+def test_a_full_disk_leaves_the_last_state_that_could_be_written(tmp_path, monkeypatch):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, steps=20)
+    usual = torch.save
+
+    def full(state, path):
+        usual(state, path)
+        if state["step"] > 7:
+            os.truncate(path, 100)
+            raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving.torch, "save", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            toy_fit(stopped, steps=20)
+        assert any(str(stopped) in note for note in caught.value.__notes__)
+    assert saved(stopped)["step"] == 7 and sorted(os.listdir(tmp_path)) == ["stopped.pt",
+                                                                            "straight.pt"]
+    toy_fit(stopped, steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+def test_a_failure_to_save_does_not_hide_what_stopped_the_run(tmp_path, monkeypatch):
+    def callback(step, method, history):
+        if step == 5:
+            monkeypatch.setattr(saving.torch, "save", lambda *_: 1 / 0)
+            raise Fault
+
+    with pytest.raises(Fault) as caught:
+        toy_fit(tmp_path / "s.pt", callback=callback, callback_every=5)
+    assert "step 5 could not be saved (division by zero)" in "".join(caught.value.__notes__)
+
+
+def test_an_exception_in_a_callback_leaves_no_random_draw_behind(tmp_path):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, steps=20)
+
+    def preview(step, method, history):
+        torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+        method.eval()
+        if step == 10:
+            raise Fault
+
+    method, data = toy()
+    with pytest.raises(Fault):
+        toy_fit(stopped, method, data, steps=20, callback=preview, callback_every=5)
+    assert saved(stopped)["step"] == 10 and method.training
+    toy_fit(stopped, steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+def test_the_random_numbers_of_numpy_and_python_go_on_after_a_resume(tmp_path):
+    """A reader's own batches may draw from them."""
+    class Drawing(Unpaired):
+        def next_batch(self):
+            batch = super().next_batch()
+            return batch | {"x": batch["x"] * np.random.rand() + 0.01 * random.random()}  # noqa: NPY002
+
+    def made():
+        return toy()[0], Drawing(*stacks(), batch_size=4)
+
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, *made(), steps=20)
+    with pytest.raises(Interrupt):
+        toy_fit(stopped, *made(), steps=20, callback=stop_at(9), callback_every=1)
+    method, data = made()
+    saving.seed_everything(99)  # another process: its generators stand elsewhere
+    toy_fit(stopped, method, data, steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+# ------------------------------------------------------- Ctrl-C
+
+
+@pytest.fixture
+def handler():
+    """Sets a handler for the test, and the usual one after it."""
+    usual = signal.getsignal(signal.SIGINT)
+    yield lambda new: signal.signal(signal.SIGINT, new)
+    signal.signal(signal.SIGINT, usual)
+
+
+def interrupting(times, step=10, then=lambda: None):
+    """A toy whose batch of that step takes long: Ctrl-C comes `times` times meanwhile."""
+    method, data = counting_toy()
+    usual = data.next_batch
+
+    def hanging():
+        batch = usual()
+        if data.count == step:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+            then()
+        return batch
+
+    data.next_batch = hanging
+    return method, data
+
+
+def test_a_second_ctrl_c_gets_through_and_further_ones_do_no_harm(tmp_path, monkeypatch):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, *counting_toy(), steps=20)
+
+    def swallowed():
+        raise AssertionError("two Ctrl-C did not get through")
+
+    usual_undo, usual_save = state.Run.undo, state.Run.save
+
+    def undo(self):
+        signal.raise_signal(signal.SIGINT)
+        usual_undo(self)
+        signal.raise_signal(signal.SIGINT)
+
+    def save(self, path):
+        if self.step == 9:
+            signal.raise_signal(signal.SIGINT)
+        usual_save(self, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(state.Run, "undo", undo)
+        patched.setattr(state.Run, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            toy_fit(stopped, *interrupting(5, then=swallowed), steps=20)
+    assert saved(stopped)["step"] == 9
+    toy_fit(stopped, *counting_toy(), steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(handler):
+    handler(signal.SIG_IGN)
+    _, history = toy_fit(None, *interrupting(5), steps=20)
+    assert history["step"] == [10, 20] and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize(("times", "at_once"), [(1, 0), (2, 1), (4, 3)])
+def test_a_handler_of_the_readers_own_is_called_and_the_run_goes_on(handler, times, at_once):
+    seen, during = [], []
+
+    def own(number, frame):
+        seen.append(number)
+
+    handler(own)
+    method, data = interrupting(times, then=lambda: during.extend(seen))
+    _, history = toy_fit(None, method, data, steps=20)
+    assert during == [signal.SIGINT] * at_once and seen == [signal.SIGINT] * times
+    assert history["step"] == [10, 20] and signal.getsignal(signal.SIGINT) is own
+
+
+def test_ctrl_c_between_two_steps_and_in_a_save(tmp_path, monkeypatch):
+    straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
+    toy_fit(straight, steps=20)
+    usual, asked = torch.save, []
+
+    def save(plain, path):
+        usual(plain, path)
+        if plain["step"] == 14 and not asked:
+            asked.append(1)
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving.torch, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            toy_fit(stopped, steps=20)
+    assert saved(stopped)["step"] == 14
+    toy_fit(stopped, steps=20)
+    assert_same(saved(straight), saved(stopped))
+
+
+# ------------------------------------------------------- what the reader froze
+
+
+class Normed(Toy):
+    """A toy whose players have batch normalisation too."""
+
+    def __init__(self):
+        super().__init__()
+        self.G_xy.insert(1, nn.BatchNorm2d(4))
+        self.D_y.insert(1, nn.BatchNorm2d(4))
+
+
+def test_what_the_reader_froze_stays_frozen_in_both_players():
+    _, data = toy()
+    method = Normed()
+    for net in (method.G_xy, method.D_y):
+        net[0].requires_grad_(False)
+    method.D_y[1].weight.requires_grad_(False)  # one parameter alone
+    before = weights(method)
+    toy_fit(None, method, data, steps=5)
+    after, frozen = weights(method), {"G_xy.0.weight", "G_xy.0.bias", "D_y.0.weight", "D_y.0.bias",
+                                      "D_y.1.weight"}
+    for name, parameter in method.named_parameters():
+        assert parameter.requires_grad == (name not in frozen), name
+        assert torch.equal(before[name], after[name]) == (name in frozen), name
+
+
+def test_a_network_that_is_frozen_as_a_whole_stays_in_eval_mode():
+    """Batch normalisation would move its statistics though its weights stand still."""
+    _, data = toy()
+    method = Normed()
+    method.D_y.requires_grad_(False)
+    method.G_xy[1].requires_grad_(False)
+    before = {k: v.clone() for k, v in method.state_dict().items() if "running" in k}
+    _, history = toy_fit(None, method, data, steps=5,
+                         callback=lambda s, m, h: m.train(), callback_every=1)
+    assert all(torch.equal(v, method.state_dict()[k]) for k, v in before.items())
+    assert not any(m.training for m in method.D_y.modules()) and method.G_xy.training
+    assert set(history) == {"step", "seconds", "G_xy"}  # D has nothing to learn: no player
+
+
+def test_a_callback_may_freeze_a_part_of_D_for_the_rest_of_the_run():
+    method, data = toy()
+    kept = []
+
+    def freeze(step, method, history):
+        if step == 2:
+            method.D_y[0].requires_grad_(False)
+            kept.append(weights(method))
+
+    toy_fit(None, method, data, steps=6, callback=freeze, callback_every=2)
+    assert not any(requires(method.D_y[0])) and all(requires(method.D_y[2]))
+    assert torch.equal(kept[0]["D_y.0.weight"], method.D_y[0].weight)
+    assert not torch.equal(kept[0]["D_y.2.weight"], method.D_y[2].weight)
+
+
+def test_a_loaded_method_says_how_it_can_be_tuned():
+    batches = Unpaired(*stacks(), batch_size=4)
+    with pytest.raises(ValueError, match=r"frozen.*requires_grad_\(True\).*frozen=False"):
+        fit(runs.load("landscapes_shallow"), batches, 2, progress=False)
+    method = runs.load("landscapes_shallow", frozen=False)
+    before = weights(method)
+    fit(method, batches, 2, progress=False)
+    assert not any(torch.equal(before[k], v) for k, v in weights(method).items())
 
 
 # --------------------------------------------------------------- diverging
 
 
 def diverging(player, kind, at=9):
-    """A toy whose `player` has a loss or a gradient that is not finite from step `at` on."""
+    """A toy whose `player` has a loss or a gradient that is not finite from step `at` on.
+
+    The list holds the weights at the beginning of each step.
+    """
     method, data = toy()
     loss_of, calls = getattr(method, f"{player}_loss"), []
     net = method.G_xy if player == "generator" else method.D_y
+    usual = data.next_batch
+
+    def next_batch():
+        calls.append(weights(method))
+        return usual()
 
     def bad(batch):
         total, parts = loss_of(batch)
-        calls.append(weights(method))
         if len(calls) >= at and kind == "gradient norm":  # sqrt(0): value 0, gradient infinite
             total = total + (next(net.parameters()) * 0).abs().sum().sqrt()
         elif len(calls) >= at and kind == "total loss":
@@ -407,6 +749,7 @@ def diverging(player, kind, at=9):
             parts = {kind: torch.tensor(math.nan)} | parts
         return total, parts
 
+    data.next_batch = next_batch
     setattr(method, f"{player}_loss", bad)
     return method, data, calls
 
@@ -415,9 +758,9 @@ def diverging(player, kind, at=9):
 @pytest.mark.parametrize("kind", ["some part", "total loss", "gradient norm"])
 def test_divergence_is_caught_before_the_step(tmp_path, player, kind):
     method, data, calls = diverging(player, kind)
-    path = tmp_path / "s.pt"
+    path, straight = tmp_path / "s.pt", tmp_path / "straight.pt"
     with pytest.raises(TrainingDiverged, match=f"step 9.*{player}'s {kind}.*(nan|inf)") as caught:
-        toy_fit(path, method, data)
+        toy_fit(path, method, data, steps=20)
     error = caught.value
     assert (error.step, error.player, error.name) == (9, player, kind)
     assert not math.isfinite(error.value)
@@ -427,131 +770,38 @@ def test_divergence_is_caught_before_the_step(tmp_path, player, kind):
     assert state["step"] == 8
     for name, value in calls[-1].items():
         assert torch.equal(state["method"][name], value)
+    toy_fit(straight, steps=20)
+    toy_fit(path, steps=20)  # a whole step: a healthy run goes on from it bit for bit
+    assert_same(saved(straight), saved(path))
 
 
-# ----------------------------------------------------------- training state
-
-
-def test_state_needs_no_pickled_code(tmp_path):
-    toy_fit(tmp_path / "s.pt", steps=10)
-    state = torch.load(tmp_path / "s.pt", weights_only=True)
-    assert state["step"] == 10 and len(state["method"]["pool_y._extra_state"]["images"]) == 6
-
-
-@pytest.mark.parametrize("name, value", [
-    ("steps", 50), ("lr", 0.5), ("lr_d", 0.5), ("betas", (0.9, 0.99)), ("decay_from", 0.7),
-    ("decay_d", False), ("amp", True)])
-def test_other_settings_are_refused_by_name(tmp_path, name, value):
+def test_what_the_error_advises_can_be_done(tmp_path):
     path = tmp_path / "s.pt"
-    if not path.exists():
-        toy_fit(path, steps=7)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"s.pt: was started with {name}="):
-        toy_fit(path, **{"steps": 7} | {name: value})
-    assert path.read_bytes() == before
+    method, data, _ = diverging("discriminator", "total loss")
+    with pytest.raises(TrainingDiverged, match='resume="weights"'):
+        toy_fit(path, method, data)
+    kept = saved(path)["method"]
+    method, data = toy(seed=5)
+    started = []
+    _, history = toy_fit(path, method, data, lr=1e-5, resume="weights",
+                         callback=lambda s, m, h: started.append(weights(m)), callback_every=100)
+    assert all(torch.equal(kept[k], v) for k, v in started[0].items())
+    assert history["step"][-1] == STEPS == saved(path)["step"]
 
 
-@pytest.mark.parametrize("content", ["truncated", "text", "empty", "other", "pickle", "version"])
-def test_a_damaged_or_foreign_state_is_refused_and_kept(tmp_path, content):
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     path = tmp_path / "s.pt"
-    toy_fit(path, steps=7)
-    if content == "truncated":
-        os.truncate(path, path.stat().st_size // 2)
-    elif content == "other":
-        torch.save({"model": torch.zeros(3)}, path)
-    elif content == "pickle":
-        torch.save({"gantutor": 1, "code": Unpaired}, path)
-    elif content == "version":
-        torch.save(saved(path) | {"gantutor": 2}, path)
-    else:
-        path.write_text("hello" if content == "text" else "")
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"s\.pt: .*training state"):
-        toy_fit(path, steps=7)
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["s.pt"]
+    with pytest.raises(TrainingDiverged, match="step 1: the generator's weights' norm"):
+        toy_fit(path, lr=1e38)
+    assert not path.exists()
+    method, data = toy()
 
+    def callback(step, method, history):  # the reader's own doing
+        if step == 10:
+            with torch.no_grad():
+                method.D_y[0].weight[0, 0, 0, 0] = math.nan
 
-def test_the_state_of_another_method_is_refused(tmp_path):
-    path = tmp_path / "s.pt"
-    toy_fit(path, steps=7)
-    with pytest.raises(ValueError, match=r"(?s)s\.pt: .*another method.*G_xy\.0\.weight"):
-        toy_fit(path, *toy(width=5), steps=7)
-
-
-# ------------------------------------------------------------------ weights
-
-
-def small_net(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))  # has an integer buffer too
-
-
-def test_weights_round_trip(tmp_path):
-    path, nets = tmp_path / "new" / "w.safetensors", {"G_xy": small_net(), "G_yx": small_net(1)}
-    save_weights(path, nets, {"seed": "7"})
-    fresh = {"G_xy": small_net(2), "G_yx": small_net(3)}
-    assert load_weights(path, fresh) == {"seed": "7"} == read_metadata(path)
-    for name in nets:
-        assert_same(dict(nets[name].state_dict()), dict(fresh[name].state_dict()))
-    alone = small_net(4)
-    load_weights(path, {"G_yx": alone})  # the other network is left alone
-    assert_same(dict(nets["G_yx"].state_dict()), dict(alone.state_dict()))
-    assert os.listdir(path.parent) == ["w.safetensors"]
-
-
-def test_half_precision(tmp_path):
-    path, net, fresh = tmp_path / "w.safetensors", small_net(), small_net(1)
-    save_weights(path, {"G": net}, half=True)
-    stored = load_file(path)
-    assert stored["G.0.weight"].dtype == torch.float16
-    assert stored["G.1.num_batches_tracked"].dtype == torch.int64
-    load_weights(path, {"G": fresh})
-    assert fresh[0].weight.dtype == torch.float32
-    assert torch.equal(fresh[0].weight, net[0].weight.half().float())
-    assert net[0].weight.dtype == torch.float32  # saving leaves the network as it was
-
-
-def test_weights_errors_name_file_and_key(tmp_path):
-    path = tmp_path / "w.safetensors"
-    with pytest.raises(FileNotFoundError, match=r"w\.safetensors"):
-        load_weights(path, {"G": small_net()})
-    path.write_text("<!DOCTYPE html>")
-    for read in (read_metadata, lambda p: load_weights(p, {"G": small_net()})):
-        with pytest.raises(ValueError, match=r"w\.safetensors.*not a readable"):
-            read(path)
-    tensors = {f"G.{k}": v for k, v in small_net().state_dict().items()}
-    save_file({k: v for k, v in tensors.items() if k != "G.0.bias"}, path)
-    with pytest.raises(ValueError, match=r"w\.safetensors: no tensor G\.0\.bias"):
-        load_weights(path, {"G": small_net()})
-    save_file(tensors | {"G.0.weight": torch.zeros(4, 1, 3, 3)}, path)
-    net, before = small_net(), small_net()
-    with pytest.raises(ValueError, match=r"G\.0\.weight.*\(4, 1, 3, 3\).*\(4, 3, 3, 3\)"):
-        load_weights(path, {"G": net})
-    assert_same(dict(before.state_dict()), dict(net.state_dict()))  # not loaded by half
-
-
-@pytest.mark.parametrize("what", ["state", "weights"])
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, what):
-    path = tmp_path / "file"
-    if what == "state":
-        toy_fit(path, steps=7)
-    else:
-        save_weights(path, {"G": small_net()})
-    before = path.read_bytes()
-
-    def full(*arguments):
-        target = next(a for a in arguments if isinstance(a, Path))
-        target.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    if what == "state":
-        monkeypatch.setattr(training.torch, "save", full)
-        (before_path := tmp_path / "other").mkdir()
-        with pytest.raises(OSError, match="No space left"):
-            toy_fit(before_path / "file", steps=7)
-        assert os.listdir(before_path) == []
-        before_path.rmdir()
-    monkeypatch.setattr(training, "save_file", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_weights(path, {"G": small_net(1)})
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["file"]
+    with pytest.raises(TrainingDiverged):
+        toy_fit(path, method, data, callback=callback, callback_every=10)
+    assert saved(path)["step"] == 7
+    assert all(saved(path)["method"][k].isfinite().all() for k in weights(method))

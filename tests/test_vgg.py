@@ -4,9 +4,8 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from torch.nn import functional as F
 
-from gantutor import build, vgg
+from gantutor import vgg
 from gantutor.vgg import LAYERS, VGG16Features, vgg_features
 
 # the ReLU's place in torchvision's vgg16().features
@@ -80,36 +79,3 @@ def test_unknown_names_and_shapes_are_refused(images):
     for wrong in (images[0], images[:, :1], images[..., :3]):
         with pytest.raises(ValueError, match=r"expected images of shape|H and W"):
             net(wrong)
-
-
-def test_folding_batch_normalisation_into_the_convolution():
-    torch.manual_seed(0)
-    conv, norm = nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3)
-    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
-        tensor.normal_()
-    norm.running_var.uniform_(0.5, 2)
-    x = torch.randn(2, 2, 5, 4)
-    weight, bias = build.folded(conv.weight, conv.bias, (
-        norm.weight, norm.bias, norm.running_mean, norm.running_var))
-    torch.testing.assert_close(F.conv2d(x, weight, bias, padding=1), norm.eval()(conv(x)),
-                               rtol=1e-5, atol=1e-5)
-
-
-def test_build_reads_the_trunk_and_nothing_else(tmp_path):
-    """A state dict named like CRAFT's; slice5 has places of its own and must not be read."""
-    torch.manual_seed(0)
-    trunk = torchvision.models.vgg16_bn(weights=None, num_classes=2).features.eval()
-    state = {}
-    for key, value in trunk.state_dict().items():
-        place = int(key.split(".")[0])
-        part = 1 if place < 12 else 2 if place < 19 else 3
-        state[f"module.basenet.slice{part}.{key}"] = value
-    for k in (0, 3, 7):  # CRAFT's own layers reuse small places
-        state[f"module.basenet.slice5.{k}.weight"] = torch.zeros(1)
-    torch.save(state, tmp_path / "craft.pth")
-    build.build_vgg(tmp_path / "vgg", tmp_path / "craft.pth")
-    net = VGG16Features("relu3_3")
-    vgg.load_weights(tmp_path / "vgg" / "vgg16_text.safetensors", {"vgg": net})
-    x = torch.rand(2, 3, 16, 8) * 2 - 1
-    expected = trunk[:23]((((x + 1) / 2) - net.mean) / net.std)  # relu3_3
-    torch.testing.assert_close(net(x), expected, rtol=2e-2, atol=2e-3)  # float16 on disk

@@ -1,8 +1,12 @@
 """Small players, data and methods that the tests of training and methods share."""
 
+import os
+import time
+
 import torch
 from torch import nn
 
+from gantutor import saving
 from gantutor.autoencoders import CodeDiscriminator, coders
 from gantutor.data.batches import Unpaired
 from gantutor.methods.common_space import (
@@ -96,6 +100,55 @@ def stop_at(step):
         if now == step:
             raise Interrupt
     return callback
+
+
+# ------------------------------------------------------------------ a process that is killed
+
+
+def announce(word):
+    """Says where the run is, then waits there for its end."""
+    print(word, flush=True)
+    time.sleep(60)
+
+
+def child(path, moment):
+    """Runs in a process of its own, which is killed at `moment`."""
+    torch.set_num_threads(1)
+    method, data = toy()
+    if moment == "in the middle of a step":  # G has stepped, D has not
+        whole, calls = method.discriminator_loss, []
+
+        def half(batch):
+            calls.append(1)
+            return announce("kill me") if len(calls) == 10 else whole(batch)
+
+        method.discriminator_loss = half
+    if moment == "half a state written":
+        write = torch.save
+
+        def torn(state, target):
+            write(state, target)
+            if state["step"] == 28:
+                os.truncate(target, os.path.getsize(target) // 2)
+                announce("kill me")
+
+        saving.torch.save = torn
+    if moment == "written but not in place":
+        move = os.replace
+
+        def late(source, target):
+            if saved(source)["step"] == 35:
+                announce("kill me")
+            move(source, target)
+
+        saving.os.replace = late
+
+    def report(step, method, history):
+        if moment == "any time" and step == 45:
+            print("kill me", flush=True)  # ... and runs on meanwhile
+
+    toy_fit(path, method, data, callback=report, callback_every=1)
+    print("done", flush=True)
 
 
 # ------------------------------------------------------------------ every method, on 8 x 8 px

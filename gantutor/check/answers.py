@@ -95,21 +95,6 @@ def two_numbers(value, what):
     return [number(v, f"the {n} {what}") for n, v in zip(("first", "second"), value, strict=True)]
 
 
-def close(a, b):
-    return abs(float(a) - float(b)) <= 1e-4 * max(1.0, abs(float(b)))
-
-
-def compare(found, expected, mistakes):
-    """Wrong unless equal; `mistakes` is [(the value it leads to, what to say)]."""
-    if close(found, expected):
-        return
-    numbers_ = f"(Found {float(found):.4g}, expected {float(expected):.4g} on the check's images.)"
-    for value, text in mistakes:
-        if close(found, value):
-            raise Wrong(f"{text} {numbers_}")
-    raise Wrong(f"The value is not right. {numbers_}")
-
-
 def scalar(value, what="the loss", finite=True):
     """The learner's loss as a tensor of one number; `finite`: inf and nan are refused."""
     if isinstance(value, numbers.Real):
@@ -183,8 +168,3 @@ def _gradient(loss, tensors):
         return None
     return torch.cat([(torch.zeros_like(t) if part is None else part).flatten()
                       for t, part in zip(tensors, parts, strict=True)])
-
-
-def same(a, b):
-    """Two results of `gradients` for one network agree."""
-    return a is b if a is None or b is None else torch.allclose(a, b, rtol=1e-3, atol=1e-4)

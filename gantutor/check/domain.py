@@ -7,255 +7,194 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.check.answers import (
-    Affine,
-    again,
-    call,
-    close,
-    compare,
-    gradients,
-    kind,
-    number,
-    scalar,
-)
-from gantutor.check.answers import two_numbers as pair_of
-from gantutor.check.verdict import Wrong, describe, exercise
+from gantutor.check.answers import again, call, images, kind, number, two_numbers
+from gantutor.check.machine import Mistake, exercise, loss_exercise
+from gantutor.check.verdict import Wrong
 from gantutor.losses import bce_discriminator_loss as bce
+from gantutor.losses import gradient_reversal, lsgan_discriminator_loss
+
+# The two losses ----------------------------------------------------------------------------------
+
+keep, cut = torch.clone, torch.detach  # what an answer does with a code
 
 
-class CodeScore(nn.Module):
-    """A D_z: weight * the code's mean + bias, (N, 1)."""
-
-    def __init__(self, weight, bias):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor(float(weight)))
-        self.bias = nn.Parameter(torch.tensor(float(bias)))
-
-    def forward(self, z):
-        return self.weight * z.mean((1, 2, 3)).view(-1, 1) + self.bias
+def losses(own=bce, encoders=lambda x, y: bce(y, x), x_own=cut, y_own=cut, x=keep, y=keep):
+    """Both losses, of X's scores and Y's; x_own and y_own: what D_z's does with the codes."""
+    return lambda D_z, z_x, z_y: (encoders(D_z(x(z_x)), D_z(y(z_y))),
+                                  own(D_z(x_own(z_x)), D_z(y_own(z_y))))
 
 
-def _codes(*values):
-    """One plain (2, 2, 3) code for each value."""
-    return torch.tensor(values).view(-1, 1, 1, 1).repeat(1, 2, 2, 3)
+def either(*slips):
+    """A slip in either loss, made of the scores whose label is 1 and of those whose label is 0."""
+    return Mistake(*(losses(encoders=lambda x, y, slip=slip: slip(y, x)) for slip in slips),
+                   *(losses(own=slip) for slip in slips))
 
 
-@exercise
-def domain_loss(answer):
+def at_once(ones, zeros):
+    labels = torch.cat([torch.ones_like(ones), torch.zeros_like(zeros)])
+    return F.binary_cross_entropy_with_logits(torch.cat([ones, zeros]), labels)
+
+
+@loss_exercise(
+    right=losses(), losses=("the encoders' loss", "D_z's loss"),
+    also_right=[lambda *a: [*losses(at_once, lambda x, y: at_once(y, x))(*a)]],
+    watch={"the encoders' loss": ("z_x", "z_y"), "D_z's loss": ("z_x", "z_y", "D_z")}, mistakes={
+        "D_z's labels": losses(own=lambda x, y: bce(y, x)), "true labels": losses(encoders=bce),
+        "order": Mistake(losses(lambda x, y: bce(y, x), bce), *(
+            lambda *a, at=at: losses(x_own=at, y_own=at)(*a)[::-1] for at in (cut, keep))),
+        "minus D_z's": losses(encoders=lambda x, y: -bce(x, y)),
+        "one half": losses(encoders=lambda x, y: (bce(x, y) + bce(y, x)) / 2),
+        "not halved": either(lambda ones, zeros: 2 * bce(ones, zeros)),
+        "one domain": either(*(lambda ones, zeros, k=k, half=half: half * F.softplus(
+            (-ones, zeros)[k]).mean() for k in (0, 1) for half in (1, 0.5))),
+        "summed": either(*(lambda ones, zeros, k=k: k * bce(ones, zeros) for k in (3, 6))),
+        "sigmoid": either(*(lambda ones, zeros, k=k: k * bce(ones.sigmoid(), zeros.sigmoid())
+                            for k in (1, 2))),
+        "squared": either(lsgan_discriminator_loss),
+        "D_z reaches E_x": Mistake(losses(x_own=keep, y_own=keep), losses(x_own=keep)),
+        "D_z reaches E_y": losses(y_own=keep),
+        "E_x detached": Mistake(losses(x=cut, y=cut), losses(x=cut)),
+        "E_y detached": losses(y=cut),
+        "D_z detached": losses(own=lambda x, y: bce(x, y).detach()),
+        "one loss": lambda D_z, z_x, z_y: bce(D_z(z_y), D_z(z_x))})
+def domain_loss():
     """my_domain_losses(D_z, z_x, z_y) -> (the encoders' loss, D_z's loss); X's label is 1."""
-    D_z, E_x, E_y = CodeScore(0.9, 0.3), Affine(1.1, 0.2), Affine(0.7, -0.4)
-    z_x, z_y = E_x(_codes(0.3, 1.4, -0.6)), E_y(_codes(0.5, -1.2, 0.9))
-    pair = call(answer, D_z=D_z, z_x=z_x, z_y=z_y)
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise Wrong(f"expected the pair (encoder_loss, D_loss), found {kind(pair)}.")
-    encoders, own = (scalar(loss, what) for loss, what in
-                     zip(pair, ("the encoders' loss", "D_z's loss"), strict=True))
-    s_x, s_y = D_z(z_x).detach(), D_z(z_y).detach()
-    right, right_D = bce(s_y, s_x), bce(s_x, s_y)
-    if close(encoders, right_D) and close(own, right):
-        raise Wrong("the two are in the wrong order (or the labels are: X is 1). The encoders' "
-                    "loss comes first.")
-    compare(own, right_D, [
-        (right, "D_z's labels are swapped: D_z learns the right ones, 1 for X and 0 for Y."),
-        *_slips(s_x, s_y, "D_z's loss")])
-    compare(encoders, right, [
-        (right_D, "The encoders' loss has the true labels, D_z's own: the encoders would help D_z "
-         "to tell the domains apart. Swap them."),
-        (-right_D, "This is minus D_z's loss, the game of gradient reversal. It fades where D_z is "
-         "sure; here the labels are swapped instead."),
-        ((F.softplus(s_x) - s_x / 2).mean() / 2 + (F.softplus(s_y) - s_y / 2).mean() / 2,
-         "The labels are one half; here they are swapped."),
-        *_slips(s_y, s_x, "the encoders' loss")])
-    from_D = gradients(own, E_x, E_y, D_z)
-    if from_D[2] is None:
-        raise Wrong("the values are right, but no gradient of D_z's loss reaches D_z.")
-    for gradient, name in zip(from_D, ("z_x", "z_y"), strict=False):
-        if gradient is not None:
-            raise Wrong("the values are right, but D_z's loss reaches the encoder through "
-                        f"{name}: it would learn to help D_z. Detach the codes there.")
-    for gradient, name in zip(gradients(encoders, E_x, E_y), "xy", strict=True):
-        if gradient is None:
-            raise Wrong("the values are right, but no gradient of the encoders' loss reaches "
-                        f"E_{name}: z_{name} is detached there, and E_{name} would never learn.")
-    return "swapped labels for the encoders, the right ones for D_z, which sees detached codes."
+    D_z = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))  # 0.9 mean + 0.3
+    for parameter in D_z.parameters():
+        nn.init.constant_(parameter, 0.3)
+    return {"D_z": D_z, "z_x": images(0.53, 1.74, -0.46).requires_grad_(),
+            "z_y": images(-0.05, -1.24, 0.23).requires_grad_()}
 
 
-def _slips(ones, zeros, whose):
-    """What both losses can get wrong; ones: the scores whose label is 1."""
-    one, zero = F.softplus(-ones).mean(), F.softplus(zeros).mean()
-    scored = bce(ones.sigmoid(), zeros.sigmoid())
-    return [
-        (one + zero, f"In {whose} the half is missing."),
-        *((value, f"In {whose} only one of the two domains is judged.")
-          for value in (one, zero, one / 2, zero / 2)),
-        (3 * (one + zero) / 2, f"In {whose} the images are summed; take the mean."),
-        (3 * (one + zero), f"In {whose} the images are summed; take the mean, and half."),
-        (scored, f"In {whose} there is a sigmoid before a loss that takes logits."),
-        (2 * scored, f"In {whose} there is a sigmoid before a loss that takes logits, and the half "
-         "is missing."),
-        (((ones - 1).square().mean() + zeros.square().mean()) / 2,
-         f"In {whose} the scores are squared, as LSGAN does; take cross-entropy.")]
+# The reversal and its ramp -----------------------------------------------------------------------
+
+def hook(z, turn=torch.neg):
+    z.register_hook(turn)
+    return z
 
 
-@exercise
+def gradient_at(leaf, image):
+    """The gradient that `leaf` gets where the loss is the sum of the image's pixels; or None."""
+    if not image.requires_grad:
+        return None
+    return call(lambda: list(torch.autograd.grad(
+        image.sum(), leaf, retain_graph=True, allow_unused=True)))[0]
+
+
+@exercise(
+    right=gradient_reversal, also_right=[lambda z: 2 * z.detach() - z, lambda z: hook(z.clone())],
+    mistakes={
+        "minus z": lambda z: -z, "another value": lambda z: 2 * z.detach() + z * -2,
+        "cut": cut, "not turned": Mistake(lambda z: z * 1, lambda z: gradient_reversal(
+            gradient_reversal(z))),
+        "another factor": lambda z: 1.5 * z.detach() - 0.5 * z, "hook on z": hook,
+        "backward fails": lambda z: hook(z.clone(), lambda gradient: gradient / "2")})
 def reversal(answer):
     """my_reversal(z) -> z; the gradient comes back with the other sign."""
     leaf = torch.linspace(-1.3, 2.1, 24).view(2, 3, 2, 2).requires_grad_()
-    z = leaf * 1
+    z, weight = leaf * 1, torch.linspace(0.5, 1.5, 24).view_as(leaf)
     out = call(answer, z=z)
     if not isinstance(out, torch.Tensor) or out.shape != z.shape:
         raise Wrong(f"expected a tensor of z's shape {tuple(z.shape)}, found {kind(out)}.")
-    if torch.allclose(out, -z):
-        raise Wrong("it returns -z: the forward pass should give z itself, only the gradient is "
-                    "turned.")
-    if not torch.allclose(out, z, atol=1e-5):
-        raise Wrong("the forward pass changes the value: it should give z itself.")
-    weight = torch.linspace(0.5, 1.5, 24).view_as(z)
-    gradient = _gradient((out * weight).sum(), leaf)
-    if gradient is None:
-        raise Wrong("the value is right, but no gradient arrives at z: it is cut, not turned.")
-    if torch.allclose(gradient, weight):
-        raise Wrong("the gradient comes back with the sign it had: it is not turned, or it is "
-                    "turned twice.")
-    if not torch.allclose(gradient, -weight, atol=1e-5):
-        factor = (gradient / weight).mean().item()
-        raise Wrong(f"the gradient comes back times {factor:.3g}, expected times -1.")
-    if not torch.allclose(_gradient((z * weight).sum(), leaf), weight):
-        raise Wrong("a hook on z itself also turns the gradients of everything else that uses z, "
-                    "the decoder's among them. Turn it on something of your own.")
-    return "z on the way there, minus the gradient on the way back."
+    back = gradient_at(leaf, out * weight)
+    return {"value": out.detach(), "gradient": back, "elsewhere": gradient_at(leaf, z * weight),
+            "_factor": math.nan if back is None else (back / weight).mean().item()}
 
 
-def _gradient(value, leaf):
-    if not value.requires_grad:
-        return None
-    try:
-        return torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)[0]
-    except Exception as error:
-        raise Wrong(f"the backward pass raised {describe(error)}") from None
+def rising(shift=-1.0, ten=-10.0, top=2.0):
+    return lambda p: top / (1 + math.exp(ten * p)) + shift
 
 
-@exercise
+@exercise(
+    right=rising(), also_right=[lambda p: math.tanh(5 * p),
+                                lambda p: 2 * torch.sigmoid(torch.tensor(10 * p)) - 1],
+    mistakes={
+        "no - 1": rising(shift=0), "no 10": rising(ten=-1.0), "falls to -1": rising(ten=10.0),
+        "falls to 0": rising(shift=0, ten=10.0), "straight": lambda p: p, "no 2": rising(top=1.0),
+        "sigmoid": rising(shift=0, top=1.0),
+        "brackets": lambda p: 2 / (1 + math.exp(-10 * p) - 1),
+        "1 - e^(-10 p)": lambda p: 1 - math.exp(-10 * p)})
 def ramp(answer):
     """my_ramp(p): 2 / (1 + e^(-10 p)) - 1 for p in [0, 1]."""
-    e, at = math.exp, (0.0, 0.07, 0.2, 0.5, 1.0)
-    found = [number(again(answer, f"at p={p}", p=p) if k else call(answer, p=p), f"the ramp at {p}")
-             for k, p in enumerate(at)]
-    mistakes = {
-        "The - 1 is missing: it starts at 1.": lambda p: 2 / (1 + e(-10 * p)),
-        "The 10 is missing: it ends at 0.46.": lambda p: 2 / (1 + e(-p)) - 1,
-        "The exponent's sign is turned: it falls, to -1.": lambda p: 2 / (1 + e(10 * p)) - 1,
-        "The exponent's sign is turned and the - 1 is missing: it falls from 1 to 0.":
-        lambda p: 2 / (1 + e(10 * p)),
-        "This is a straight line.": lambda p: p,
-        "The 2 is missing: it starts at -1/2 and ends at 0.": lambda p: 1 / (1 + e(-10 * p)) - 1,
-        "This is the sigmoid itself, which starts at 1/2.": lambda p: 1 / (1 + e(-10 * p)),
-        "The - 1 stands in the denominator: check the brackets.": lambda p: 2 * e(10 * p),
-        "This is 1 - e^(-10 p), which rises twice as fast at the start.":
-        lambda p: 1 - e(-10 * p)}
-    for text, wrong in mistakes.items():
-        if all(close(value, wrong(p)) for p, value in zip(at, found, strict=True)):
-            raise Wrong(text)
-    for p, value in zip(at, found, strict=True):
-        right = 2 / (1 + e(-10 * p)) - 1
-        if not close(value, right):
-            raise Wrong(f"at p={p} the ramp is {value:.4g}, expected {right:.4g}.")
-    return "0 at the start, when D_z knows nothing yet; nearly 1 from the middle on."
+    at = {p: f"at p={p}" for p in (0.0, 0.07, 0.2, 0.5, 1.0)}
+    return {"ramp": {here: number(again(answer, here, p=p) if p else call(answer, p=p),
+                                  f"the ramp {here}") for p, here in at.items()}}
 
 
-@exercise
+# The readings ------------------------------------------------------------------------------------
+
+def accuracy(at=0.0, hit_y=torch.le, of=keep, total=lambda x, y: torch.cat([x, y]).mean()):
+    """Which decisions are right, of X's logits and of Y's, and what is made of them."""
+    def answer(logits_x, logits_y):
+        right_x, right_y = of(logits_x) > at, hit_y(of(logits_y), at)
+        return total(right_x.float(), right_y.float())
+    return answer
+
+
+@exercise(
+    right=accuracy(), also_right=[accuracy(at=0.5, of=torch.sigmoid), lambda x, y: (
+        int((x > 0).sum()) + int((y < 0).sum())) / (len(x) + len(y))],
+    mistakes={
+        "Y's side": accuracy(hit_y=torch.gt), "exchanged": lambda *a: 1 - accuracy()(*a),
+        "0.5 on logits": accuracy(at=0.5), "0 on probabilities": accuracy(of=torch.sigmoid),
+        "only X": accuracy(total=lambda x, y: x.mean()),
+        "only Y": accuracy(total=lambda x, y: y.mean()),
+        "mean of shares": accuracy(total=lambda x, y: (x.mean() + y.mean()) / 2),
+        "added": accuracy(total=lambda x, y: x.mean() + y.mean()),
+        "count": accuracy(total=lambda x, y: x.sum() + y.sum()),
+        "probabilities": lambda x, y: torch.cat([x.sigmoid(), 1 - y.sigmoid()]).mean(),
+        "turned round": lambda *a: max(accuracy()(*a), 1 - accuracy()(*a))})
 def probe_accuracy(answer):
     """my_probe_accuracy(logits_x, logits_y): the share read right; logits (N, 1), high for X."""
-    def accuracy(x, y, right_y=torch.le, at=0.0):
-        return ((x > at).sum() + right_y(y, at).sum()) / (len(x) + len(y))
-
     x = torch.tensor([2.1, 1.4, 0.4, 0.3, 0.2, 0.1, -0.6, -1.5, -0.2]).view(-1, 1)
     y = torch.tensor([-2.0, -1.1, -0.7, -0.3, 0.9]).view(-1, 1)
-    found = number(call(answer, logits_x=x, logits_y=y), "the accuracy")
-    right_x, right_y = (x > 0).float(), (y < 0).float()
-    both = torch.cat([right_x, right_y])
-    compare(found, accuracy(x, y), [
-        (accuracy(x, y, torch.gt), "Y's codes are counted on the wrong side: theirs are right "
-         "where the logit is low."),
-        (1 - accuracy(x, y), "The domains are exchanged: this is the share read wrong."),
-        (accuracy(x, y, at=0.5), "The threshold is 0.5, on logits: a logit of 0 is a probability "
-         "of one half."),
-        (len(x) / len(both), "Everything is taken for X: a probability is always above 0. Compare "
-         "logits with 0, or probabilities with 0.5."),
-        (right_x.mean(), "Only X's codes are counted."),
-        (right_y.mean(), "Only Y's codes are counted."),
-        ((right_x.mean() + right_y.mean()) / 2, "The two domains' shares are averaged: divide by "
-         "all codes, so that each code counts once."),
-        (right_x.mean() + right_y.mean(), "The two domains' shares are added: divide by all "
-         "codes."),
-        (both.sum(), "This is a count: divide by the number of codes."),
-        (torch.cat([x.sigmoid(), 1 - y.sigmoid()]).mean(), "This is the mean probability of the "
-         "right domain; count decisions.")])
-    found = number(again(answer, "for other logits", logits_x=-x, logits_y=-y), "the accuracy")
-    compare(found, 1 - both.mean(), [
-        (both.mean(), "A probe below chance is turned round, max(a, 1 - a): one that is wrong more "
-         "often than right has not found the domain.")])
-    return "each code once, and 0 is the border between the domains."
+    turned = {"logits_x": -x, "logits_y": -y}
+    return {"the accuracy": number(call(answer, logits_x=x, logits_y=y), "the accuracy"),
+            "below chance": number(again(answer, "for other logits", **turned), "the accuracy")}
 
 
-@exercise
-def permutation(answer):
-    """my_best_permutation_accuracy(confusion) -> (accuracy, the best over all relabelings)."""
-    unequal = torch.tensor([[1, 1, 15, 4], [18, 17, 8, 10], [15, 16, 4, 2], [18, 4, 18, 10]])
-    pair = pair_of(call(answer, confusion=unequal), "accuracy")
-    total = unequal.sum()
-    right, best, greedy = unequal.trace() / total, _best(unequal) / total, _greedy(unequal) / total
-    by_row, by_column = (unequal.amax(d).sum() / total for d in (1, 0))
-    if close(pair[0], best) and close(pair[1], right):
-        raise Wrong("the two are in the wrong order: the accuracy comes first.")
-    compare(pair[0], right, [
-        (unequal.trace(), "The first is a count: divide by all counts."),
-        (by_row, "The first is the sum of each row's largest count. Without relabeling only the "
-         "diagonal is right."),
-        (best, "The first is relabeled already: it should be the diagonal's share."),
-        ((unequal.diagonal() / unequal.sum(1)).mean(), "The first is a mean over the rows, where a "
-         "rare class weighs as much as a common one: divide the diagonal's sum by all counts."),
-        (unequal.trace() / 4, "The first is divided by the number of classes: divide by all "
-         "counts."),
-        (unequal.flip(1).trace() / total, "The first is the other diagonal's share.")])
-    compare(pair[1], best, [
-        (best * total, "The second is a count: divide by all counts."),
-        (best * total / 4, "The second is divided by the number of classes: divide by all counts."),
-        (by_row, "The second sums each row's largest count: two rows may want the same column, and "
-         "a relabeling gives each column to one row."),
-        (by_column, "The second sums each column's largest count: two columns may want the same "
-         "row, and a relabeling gives each row one column."),
-        (greedy, "The second takes the largest count that is left, again and again: the first "
-         "choice may spoil the others. Try all permutations."),
-        (right, "The second is the accuracy itself: no other relabeling is tried."),
-        (_worst(unequal) / total, "The second is the worst relabeling: take max.")])
-    for other in (torch.tensor([[9, 1, 2], [2, 8, 0], [3, 1, 5]]), torch.tensor([[1, 6], [7, 2]])):
-        pair = again(answer, "for another table", confusion=other)
-        for found, expected in zip(pair_of(pair, "accuracy"), (other.trace(), _best(other)),
-                                   strict=True):
-            if not close(found, expected / other.sum()):
-                raise Wrong(f"for a table of {len(other)} x {len(other)} it finds {found:.4g}, "
-                            f"expected {expected / other.sum():.4g}.")
-    return "how much is wrong, and how much of that is only a wrong name."
+def relabeled(table, choose=max):
+    """What the best renaming of the columns reads right, or the worst."""
+    return choose(sum(table[k, order[k]] for k in range(len(table)))
+                  for order in permutations(range(len(table))))
 
 
-def _relabeled(table):
-    return [sum(table[k, column] for k, column in enumerate(order))
-            for order in permutations(range(len(table)))]
-
-
-def _best(table):
-    return max(_relabeled(table))
-
-
-def _worst(table):
-    return min(_relabeled(table))
-
-
-def _greedy(table):
+def greedy(table):
     left, total = table.clone(), 0
     for _ in table:
         row, column = divmod(int(left.argmax()), len(table))
         total += table[row, column]
         left[row], left[:, column] = -1, -1
     return total
+
+
+def shares(first=torch.trace, second=relabeled, first_by=torch.sum, second_by=torch.sum):
+    """The two counts, and what each is divided by."""
+    return lambda table: (first(table) / first_by(table), second(table) / second_by(table))
+
+
+@exercise(right=shares(), also_right=[lambda table: [float(part) for part in shares()(table)]],
+          mistakes={
+    "order": lambda table: shares()(table)[::-1],
+    "first: count": shares(first_by=lambda table: 1),
+    "first: largest of each row": shares(first=lambda table: table.amax(1).sum()),
+    "first: relabeled": shares(first=relabeled),
+    "first: mean over rows": shares(lambda table: (table.diagonal() / table.sum(1)).sum(),
+                                    first_by=len),
+    "first: by classes": shares(first_by=len),
+    "first: other diagonal": shares(first=lambda table: table.flip(1).trace()),
+    "second: count": shares(second_by=lambda table: 1), "second: by classes": shares(second_by=len),
+    "second: largest of each row": shares(second=lambda table: table.amax(1).sum()),
+    "second: largest of each column": shares(second=lambda table: table.amax(0).sum()),
+    "second: greedy": shares(second=greedy), "second: not relabeled": shares(second=torch.trace),
+    "second: worst": shares(second=lambda table: relabeled(table, min)),
+    "only 4 x 4": lambda table: shares()(table) if len(table) == 4 else (0.5, 0.5),
+    "one number": lambda table: table.trace() / table.sum()})
+def permutation(answer):
+    """my_best_permutation_accuracy(confusion) -> (accuracy, the best over all relabelings)."""
+    unequal = torch.tensor([[1, 1, 15, 4], [18, 17, 8, 10], [15, 16, 4, 2], [18, 4, 18, 10]])
+    others = torch.tensor([[9, 1, 2], [2, 8, 0], [3, 1, 5]]), torch.tensor([[1, 6], [7, 2]])
+    first, second = two_numbers(call(answer, confusion=unequal), "accuracy")
+    return {"first": first, "second": second, "others": {
+        f"a table of {len(table)} x {len(table)}": two_numbers(
+            again(answer, "for another table", confusion=table), "accuracy") for table in others}}

@@ -224,7 +224,7 @@ class LossExercise(Exercise):
     arguments() -> the arguments by name, or [(case, arguments)] where one set of them does not
     tell all mistakes apart; a case is called in words, "with both weights 0". They are made anew
     for each answer.
-    watch: the arguments whose gradient counts; without it all that have one.
+    watch: the arguments whose gradient counts, or {loss: these}; without it all that have one.
     losses: what the losses are called, where the answer returns several, in this order.
     """
 
@@ -238,11 +238,13 @@ class LossExercise(Exercise):
         seen = {}
         for case, given in cases if isinstance(cases, list) else [("", cases)]:
             at = f" {case}".rstrip()
-            watched = self.watch or [name for name, value in given.items() if _has_gradient(value)]
+            have_one = [name for name, value in given.items() if _has_gradient(value)]
             losses = self._losses(call(answer, **given))
             for name, loss in losses.items():
                 seen[name + at] = loss.detach()
             for name, loss in losses.items():
+                watched = self.watch[name] if isinstance(self.watch, dict) else self.watch
+                watched = watched or have_one
                 found = gradients(loss, *(given[w] for w in watched))
                 seen[f"the gradient of {name}{at}"] = dict(zip(watched, found, strict=True))
         return seen

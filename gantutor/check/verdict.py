@@ -1,6 +1,5 @@
 """What a learner reads, and the promise behind it: a check never raises and leaves no trace."""
 
-import functools
 import html
 import sys
 import sysconfig
@@ -83,14 +82,6 @@ def verdict(check, answer):
         raise
     except BaseException as error:  # SystemExit too: a check never ends the session
         return Verdict("wrong", f"this could not be checked: {describe(error)}")
-
-
-def exercise(check):
-    """The old form of an exercise, a function that judges; machine.py has the new one."""
-    @functools.wraps(check)
-    def checked(answer=None):
-        return verdict(check, answer)
-    return checked
 
 
 @contextmanager

@@ -189,7 +189,7 @@ def _to_srgb(image, profile):
     A profile that is broken, or made for another kind of image, is ignored with a warning.
     """
     if image.mode not in ("L", "RGB", "CMYK", "LAB"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
+        image = image.convert("RGB")
     plain = image.convert("RGB")
     if not profile:
         return plain

@@ -40,7 +40,8 @@ class Frozen(nn.Module):
 
     def __init__(self, net):
         super().__init__()
-        self.net = net.requires_grad_(False).eval()
+        self.net = net.requires_grad_(False)
+        self.eval()
 
     def train(self, mode=True):
         return super().train(False)

@@ -308,11 +308,13 @@ def test_unpaired_batches(two):
     batches = unpaired(*two, size=16, batch_size=2, seed=1)
     batch = batches.next_batch()
     assert set(batch) == {"x", "y"} and batches.flip
-    for images_ in batch.values():
-        assert images_.shape == (2, 3, 16, 16) and images_.dtype == torch.float32
+    for stack in batch.values():
+        assert stack.shape == (2, 3, 16, 16) and stack.dtype == torch.float32
     assert batch["x"].max() < -0.9 and batch["y"].min() > 0.5  # 10 to 12 and 200 to 203
     again = unpaired(*two, size=16, batch_size=2, seed=1).next_batch()
     assert torch.equal(batch["x"], again["x"]) and torch.equal(batch["y"], again["y"])
+    one, other = (unpaired(*two, size=16, batch_size=3, seed=seed) for seed in (1, 2))
+    assert any(not torch.equal(one.next_batch()["x"], other.next_batch()["x"]) for _ in range(5))
     with pytest.raises(ValueError, match="expected at least batch_size=4"):
         unpaired(*two, batch_size=4)
 

@@ -231,8 +231,8 @@ def test_a_stated_depth_needs_no_guess(tmp_path):
     for kind, values in (("P5", struct.pack(">3H", 0, 341, 1023)), ("P2", b"0 341 1023")):
         (tmp_path / "a.pgm").write_bytes(f"{kind} 3 1 1023\n".encode() + values)
         assert (silent(tmp_path / "a.pgm")[..., 0] == [[0, 85, 255]]).all()
-    (tmp_path / "b.pgm").write_bytes(b"P5 2 1 4095\n" + struct.pack(">2H", 0, 819))
-    assert (silent(tmp_path / "b.pgm")[..., 0] == [[0, 51]]).all()  # dark, and stated
+    (tmp_path / "b.pgm").write_bytes(b"P5 2 1 4095\n" + struct.pack(">2H", 0, 100))
+    assert (silent(tmp_path / "b.pgm")[..., 0] == [[0, 6]]).all()  # dark, and stated
     packed = int("".join(f"{v:012b}" for v in (0, 819, 1638, 273)), 2).to_bytes(6, "big")
     (tmp_path / "a.tif").write_bytes(tiff(4, 1, 12, packed))
     assert (silent(tmp_path / "a.tif")[..., 0] == [[0, 51, 102, 17]]).all()

@@ -98,10 +98,25 @@ def test_the_question_is_to_make_held_out_photographs_retro():
     assert torch.equal(question.x, to_float(crops(SPLIT["held_out"], 300, 32, seed=4)))
 
 
-def test_the_judge_must_refuse_photographs_and_blends_in_any_light():
+def test_the_judge_must_refuse_photographs_in_any_light():
     images, is_y, values = LANDSCAPES.judged(16, torch.Generator().manual_seed(0))()
     assert images.shape == (128, 3, 16, 16) and values is None
     assert is_y.tolist() == [True] * 64 + [False] * 64
     # Y is retro: blue is cut in the lights; what is no Y has blue of its own in some images
     blue = images[:, 2].flatten(1).amax(1)
     assert blue[:64].max() < 2 * 0.66 - 1 + 0.15 < blue[64:96].max()
+
+
+def test_the_judge_must_refuse_blends_of_a_photograph_and_its_own_retro_version(monkeypatch):
+    seen = []
+
+    def blended(x, y, generator, drawn=False):
+        seen.append((x, y, drawn))
+        return torch.full_like(x, 0.9)
+
+    monkeypatch.setattr(landscapes, "not_quite_y", blended)
+    images, is_y, _ = LANDSCAPES.judged(16, torch.Generator().manual_seed(0))()
+    ((x, y, drawn),) = seen
+    assert not drawn and (y - retro(x, torch.Generator())).abs().mean() < 0.03
+    found = (images - 0.9).abs().mean((1, 2, 3)) < 0.05  # up to the grain
+    assert found.tolist() == [False] * 96 + [True] * 32 and not is_y[found].any()

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from toys import JOINT, TwoHeads
 
-from gantutor import faces, recipes
+from gantutor import recipes
+from gantutor.data import faces
 from gantutor.methods.stargan import (
     JointStarGAN,
     SmallStarGenerator,
@@ -17,9 +18,9 @@ from gantutor.methods.stargan import (
     UnmaskedGenerator,
     attribute_loss,
     choice_loss,
-    official_stargan_state,
     with_code,
 )
+from gantutor.official import official_stargan_state
 from gantutor.training import fit
 
 # ------------------------------------------------------------- official networks
@@ -169,20 +170,9 @@ def test_choice_loss_is_cross_entropy():
     assert found.item() == pytest.approx(F.cross_entropy(logits, chosen).item())
 
 
-class Tiny(nn.Module):
-    """A two-headed discriminator of a few weights."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.src, self.cls = nn.Conv2d(3, 1, 4, stride=2), nn.Linear(3, classes)
-
-    def forward(self, x):
-        return self.src(x).tanh(), self.cls(x.mean((2, 3)))
-
-
 def make(kind, codes, classes, **weights):
     torch.manual_seed(3)
-    G, D = SmallStarGenerator(codes, 4, 1), Tiny(classes)
+    G, D = SmallStarGenerator(codes, 4, 1), TwoHeads(classes)
     return (kind(G, D, **weights) if kind is StarGAN else kind(G, D, (3, 2), **weights))
 
 
@@ -192,8 +182,6 @@ def batch(codes, n=4):
 
 
 SINGLE = torch.tensor([[1.0, 0, 1], [0, 1, 0], [0, 0, 1], [1, 1, 1]])
-JOINT = torch.tensor([[1.0, 0, 1, 0, 0, 1, 0], [0, 1, 0, 0, 0, 1, 0],
-                      [0.0, 0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 0, 1]])
 
 
 def by_hand(m, x, code, target, logits_loss, weights):
@@ -305,8 +293,12 @@ def test_translate_stays_in_range_and_the_unmasked_generator_ignores_the_mask():
 
 
 def test_n_critic_steps_of_D_for_one_of_G(tmp_path):
-    m = recipes.make("faces_joint")
+    def made():
+        return recipes.RECIPES["faces_joint"].make(), faces.unpaired(32, 4)
+
+    m, data = made()
     played = {"G": 0, "D": 0}
+
     def counting(player, name):
         usual = getattr(m, f"{player}_loss")
 
@@ -318,8 +310,8 @@ def test_n_critic_steps_of_D_for_one_of_G(tmp_path):
     counting("generator", "G")
     counting("discriminator", "D")
     path = tmp_path / "run.pt"
-    history = fit(m, faces.faces(32, 4), 12, n_critic=5, save_path=path, progress=False)
+    history = fit(m, data, 12, n_critic=5, save_path=path, progress=False)
     assert played == {"G": 3, "D": 12}
     assert history["step"] == [10, 12] and len(history["rec"]) == len(history["D"]) == 2
     with pytest.raises(ValueError, match="n_critic=5, cannot go on with n_critic=1"):
-        fit(recipes.make("faces_joint"), faces.faces(32, 4), 12, save_path=path, progress=False)
+        fit(*made(), 12, save_path=path, progress=False)

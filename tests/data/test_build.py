@@ -1,0 +1,166 @@
+"""`data/build.py` makes the packs again, into a folder that has to be named."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from gantutor.data import avatars, faces
+from gantutor.data.landscapes import PHOTOGRAPHS
+from gantutor.data.packs import load_sheet
+from gantutor.saving import data_folder, load_weights
+from gantutor.vgg import VGG16Features
+
+SCRIPT = Path(__file__).parents[2] / "data" / "build.py"
+PINNED = "13.0.0"  # pillow, in pyproject's extra `data`
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The script as a module. It lies beside the packs, out of the package."""
+    specification = importlib.util.spec_from_file_location("build_packs", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def tools():
+    return (all(importlib.util.find_spec(m) for m in ("dicebear", "dicebear_styles", "resvg_py"))
+            and PIL.__version__ == PINNED)
+
+
+redrawn = pytest.mark.skipif(not tools(), reason="redrawing needs the extra `data`: "
+                             "pip install -e .[data]")
+
+
+@redrawn
+def test_avatars_drawn_again_are_the_same_to_the_pixel(build):
+    records = torch.cat([avatars.records(p) for p in ("train_x", "train_y", "held_out")])
+    assert np.array_equal(build.avatar_records(), records.numpy())
+    sheets = {"train_x": ("train_x", "hidden_train"), "train_y": (None, "train_y"),
+              "held_out": ("hidden_x", "hidden_y")}
+    for part, names in sheets.items():
+        table = avatars.records(part)
+        some = torch.arange(7) * (len(table) // 7) + 3  # 20 pictures and one, all over the sheet
+        for style, name in zip(("pixel-art", "voxel-art"), names, strict=True):
+            for size in (32, 64) if name else ():
+                images = avatars.sheet(name, size)
+                drawn = build.draw_avatars(table[some].numpy(), style, size)
+                assert np.array_equal(images[some].permute(0, 2, 3, 1).numpy(), drawn), name
+
+
+@redrawn
+def test_faces_drawn_again_are_the_same_to_the_pixel(build):
+    records = {part: faces.records(part) for part in ("appearance", "expression", "held_out")}
+    again = dict(zip(("appearance", "expression", "held_out"), build.face_records(), strict=True))
+    for part, table in records.items():
+        assert np.array_equal(table.numpy(), again[part])
+        some = torch.arange(8) * (len(table) // 8) + 5
+        stored = faces.sheet(part, 32)[some, :, ::2, ::2]
+        assert np.array_equal(stored.permute(0, 2, 3, 1).numpy(),
+                              build.draw_faces(table[some].numpy()))
+    for part, kept in (("appearance", slice(3, 9)), ("expression", [0, 1, 2, *range(4, 9)])):
+        other = faces.records(f"hidden_{part}")
+        assert torch.equal(other[:, kept], records[part][:, kept])
+        assert (other != records[part]).any(1).float().mean() > 0.7
+
+
+# ------------------------------------------------------------------ the folder
+
+
+def test_the_folder_has_to_be_named(build, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build, "build", lambda *arguments: pytest.fail("nobody said where"))
+    with pytest.raises(SystemExit) as stopped:
+        build.main([])
+    assert stopped.value.code == 2 and "--out" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_script_runs_by_itself(tmp_path):
+    found = subprocess.run([sys.executable, SCRIPT, "--help"], cwd=tmp_path, capture_output=True,
+                           text=True, check=True)
+    assert "--out OUT" in found.stdout and "--photos" in found.stdout
+
+
+def test_everything_goes_into_the_folder_and_is_listed_there(build, tmp_path, monkeypatch):
+    """The drawing tools are stubbed: one grey picture for every record, and few records."""
+    before = (data_folder() / "sha256.json").read_bytes()
+    some = {"avatar_records": build.avatar_records()[:12], "face_records": build.face_records()}
+    monkeypatch.setattr(build, "N_X", 5)
+    monkeypatch.setattr(build, "N_Y", 4)
+    monkeypatch.setattr(build, "avatar_records", lambda: some["avatar_records"])
+    monkeypatch.setattr(build, "face_records", lambda: tuple(r[:9] for r in some["face_records"]))
+    monkeypatch.setattr(build, "draw_avatars", lambda records, style, size: np.full(
+        (len(records), size, size, 3), 90, np.uint8))
+    monkeypatch.setattr(build, "draw_faces", lambda records: np.full(
+        (len(records), 16, 16, 3), 30, np.uint8))
+    monkeypatch.setattr(build, "build_vgg", lambda folder, craft: (
+        folder.mkdir(), (folder / "vgg16_text.safetensors").write_bytes(b"weights")))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for source in PHOTOGRAPHS.values():
+        Image.new("RGB", (2048, 1000), (200, 60, 30)).save(photos / source)
+    out = tmp_path / "out"
+    build.main(["--out", str(out), "--photos", str(photos), "--craft", "unused"])
+    files = {p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+             for p in out.rglob("*") if p.is_file() and p.parent != out}
+    assert json.loads((out / "sha256.json").read_text()) == files
+    packs = ("avatars/", "faces/", "landscapes/", "vgg/")
+    course = json.loads(before)
+    assert set(files) == {name for name in course if name.startswith(packs)}
+    assert (data_folder() / "sha256.json").read_bytes() == before
+    assert (load_sheet(out / "avatars" / "train_y_64.webp", 4, 64) == 90).all()
+    assert Image.open(out / "landscapes" / "life.jpg").size == (1024, 500)
+
+
+def test_a_photograph_that_is_not_there_is_named(build, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"picosdeeuropa_by.*data/README\.md"):
+        build.build_landscapes(tmp_path / "out", tmp_path)
+
+
+# ------------------------------------------------------------------------- VGG
+
+
+def test_folding_batch_normalisation_into_the_convolution(build):
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3)
+    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
+        tensor.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 2, 5, 4)
+    weight, bias = build.folded(conv.weight, conv.bias, (
+        norm.weight, norm.bias, norm.running_mean, norm.running_var))
+    torch.testing.assert_close(F.conv2d(x, weight, bias, padding=1), norm.eval()(conv(x)),
+                               rtol=1e-5, atol=1e-5)
+
+
+def test_build_reads_the_trunk_and_nothing_else(build, tmp_path):
+    """A state dict named like CRAFT's; slice5 has places of its own and must not be read."""
+    torch.manual_seed(0)
+    trunk = torchvision.models.vgg16_bn(weights=None, num_classes=2).features.eval()
+    state = {}
+    for key, value in trunk.state_dict().items():
+        place = int(key.split(".")[0])
+        part = 1 if place < 12 else 2 if place < 19 else 3
+        state[f"module.basenet.slice{part}.{key}"] = value
+    for k in (0, 3, 7):  # CRAFT's own layers reuse small places
+        state[f"module.basenet.slice5.{k}.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "craft.pth")
+    build.build_vgg(tmp_path / "vgg", tmp_path / "craft.pth")
+    net = VGG16Features("relu3_3")
+    load_weights(tmp_path / "vgg" / "vgg16_text.safetensors", {"vgg": net})
+    x = torch.rand(2, 3, 16, 8) * 2 - 1
+    expected = trunk[:23]((((x + 1) / 2) - net.mean) / net.std)  # relu3_3
+    torch.testing.assert_close(net(x), expected, rtol=2e-2, atol=2e-3)  # float16 on disk
