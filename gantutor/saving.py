@@ -248,7 +248,8 @@ def _setting(value):
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray | np.generic):
-        return value.item() if value.size == 1 else digest(value.shape, value.tobytes())
+        return value.item() if value.size == 1 else _digest(
+            repr(value.shape).encode() + value.tobytes())
     if isinstance(value, bool | int | float | str):
         return value
     return getattr(value, "__name__", type(value).__name__)
@@ -258,15 +259,11 @@ def _architecture(net):
     text = "\n".join(f"{name} {type(module).__name__} {settings_of(module)}"
                      for name, module in net.named_modules())
     shapes = "\n".join(f"{name} {tuple(p.shape)}" for name, p in net.named_parameters())
-    return digest(f"{text}\n{shapes}")
+    return _digest(f"{text}\n{shapes}".encode())
 
 
-def digest(*parts):
-    """A short digest of bytes, or of anything else by how it is written."""
-    found = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        found.update(part if isinstance(part, bytes) else str(part).encode())
-    return found.hexdigest()
+def _digest(data):
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 # ------------------------------------------------------------------ randomness
