@@ -25,15 +25,17 @@ def pytest_collect_file(file_path, parent):
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_itemcollected(item):
+    if hasattr(item, "cell"):  # the cells of a notebook share a kernel, so they stay in one worker
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 def pytest_collection_modifyitems(config, items):
     # Whole notebooks first, the longest before the others: they are the largest pieces of work.
     cells = Counter(item.path for item in items if hasattr(item, "cell"))
     items.sort(key=lambda item: -cells[item.path])
     for item in items:
         cell = getattr(item, "cell", None)
-        if cell is not None:  # the cells of a notebook share a kernel, so they stay in one worker
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
         tags = cell.metadata.get("tags", []) if cell is not None else []
         if "gpu" in tags and not config.getoption("--gpu"):
             item.add_marker(pytest.mark.skip(reason="gpu cell: ask with --gpu"))
@@ -43,6 +45,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "train: trains from scratch, only with --train")
+    config.addinivalue_line("markers", "slow: takes over ten seconds on two quiet cores")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -30,7 +30,6 @@ from gantutor.methods.stargan import (
     SmallStarGenerator,
     StarGAN,
     StarGANDiscriminator,
-    UnmaskedGenerator,
 )
 from gantutor.methods.supervised import Supervised, SupervisedEdits, SupervisedPair
 from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
@@ -91,6 +90,17 @@ def star_networks(size, codes, classes):
 def joint(size=32):
     """StarGAN on both sets of faces, with the mask."""
     return JointStarGAN(*star_networks(size, A + B + 2, A + B), faces.BLOCKS)
+
+
+class UnmaskedGenerator(nn.Module):
+    """A generator that is not shown the mask, the code's last two places: for the ablation."""
+
+    def __init__(self, G):
+        super().__init__()
+        self.G = G
+
+    def forward(self, x, code):
+        return self.G(x, code[:, :-2])
 
 
 def joint_without_mask_in_G():

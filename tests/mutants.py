@@ -20,6 +20,7 @@ ROW = "test_recipes.py::test_a_row_says_what_the_course_says"
 TRAINING = "test_training.py::test"
 RANDOM = "test_saving.py::test_the_random_state_is_that_of_torch_numpy_and_python"
 UNDONE = f"{TRAINING}_whatever_fails_in_a_step_the_last_whole_step_is_saved"
+REFUSED = "test_state.py::test_another_method_is_refused_and_named"
 MUTANTS = [
     # VAEGAN: signs, weights, detach, noise
     (SPACE, "gan = wgan_generator_loss(self.D(drawn))", "gan = -wgan_generator_loss(self.D(drawn))",
@@ -85,8 +86,8 @@ MUTANTS = [
     ("state.py", 'set_random_state(state["random"])', "pass",
      f"{TRAINING}_the_random_numbers_of_numpy_and_python_go_on_after_a_resume"),
     # whose state it is
-    ("state.py", '{"frozen": frozen}', "{}", "test_state.py::test_another_method_is_refused"),
-    ("saving.py", "{settings_of(module)}", "", "test_state.py::test_another_method_is_refused"),
+    ("state.py", '{"frozen": frozen}', "{}", REFUSED),
+    ("saving.py", "{settings_of(module)}", "", REFUSED),
     # half a step is undone, what is frozen stays so
     ("state.py", '("method", "optimisers")}', '("method",)}', UNDONE),
     ("state.py", '("method", "optimisers")}', '("optimisers",)}', UNDONE),
@@ -97,7 +98,8 @@ MUTANTS = [
      f"{TRAINING}_a_second_ctrl_c_gets_through_and_further_ones_do_no_harm"),
     ("training.py", "if parameters and not any(p.requires_grad for p in parameters):", "if False:",
      f"{TRAINING}_a_network_that_is_frozen_as_a_whole_stays_in_eval_mode"),
-    ("methods/__init__.py", "self.eval()", "pass", "methods/test_methods.py::test_a_fixed_network"),
+    ("methods/__init__.py", "self.eval()", "pass", "methods/test_methods.py::"
+     "test_a_fixed_network_is_in_eval_mode_from_construction_on_and_stays"),
 ]
 
 
@@ -114,18 +116,29 @@ def copy(tmp_path_factory):
     return folder
 
 
+def run(folder, *tests):
+    """The exit status and the end of the output of those tests on the copy."""
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-qx", "-n0", "-p", "no:cacheprovider",
+         *(f"tests/{test}" for test in tests)],
+        cwd=folder, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True)
+    return found.returncode, found.stdout.decode()[-2000:]
+
+
+def test_without_a_change_they_all_pass(copy):
+    status, output = run(copy, *dict.fromkeys(test for *_, test in MUTANTS))
+    assert status == 0, output
+
+
 @pytest.mark.parametrize("row", MUTANTS, ids=lambda row: f"{row[0]}: {row[2].strip()[:40]}")
 def test_it_is_noticed(copy, row):
     name, before, after, test = row
-    path, (file, _, function) = copy / "gantutor" / name, test.partition("::")
+    path = copy / "gantutor" / name
     source = path.read_text(encoding="utf-8")
     assert before in source, f"{name} has changed: write the row anew"
-    chosen = [f"tests/{test}"] if "[" in test else [f"tests/{file}", "-k", function]
     path.write_text(source.replace(before, after, 1), encoding="utf-8")
     try:
-        found = subprocess.run(
-            [sys.executable, "-m", "pytest", "-qx", "-n0", "-p", "no:cacheprovider", *chosen],
-            cwd=copy, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True)
+        status, output = run(copy, test)
     finally:
         path.write_text(source, encoding="utf-8")
-    assert found.returncode == 1, found.stdout.decode()[-2000:]  # 1: a test failed, nothing else
+    assert status == 1, output  # 1: a test failed, and nothing else went wrong

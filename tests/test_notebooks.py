@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sync
 import torch
 import torchvision
 from makers import ROWS, make_celeba, make_mnist, make_rafd, make_svhn
 from PIL import Image
 
-from gantutor import badges, data, digits, faces, training, vgg
+from gantutor import data, training, vgg
+from gantutor.data import folders, real_sets
+from gantutor.evaluate import digits
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -116,21 +119,22 @@ def test_the_teaching_notebooks_show_their_method(start):
 @pytest.fixture
 def two_steps_on_the_cpu(monkeypatch):
     """The calls of a gpu cell, at two steps of two images each on the CPU; returns what it fits."""
-    trained, usual, folders = [], training.fit, data.folders
+    trained, usual, usual_folders = [], training.fit, folders.unpaired
 
     def fit(method, batches, steps, **settings):
-        history = usual(method, batches, 2, **settings | {"device": "cpu", "amp": False})
+        history = usual(method, batches, 2, **settings | {"device": "cpu", "precision": "float32"})
         assert steps > 100 and history["step"] == [2]
         trained.append((method, batches))
         return history
 
     monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(data, "folders", lambda *a, **k: folders(*a, **k | {"batch_size": 2}))
-    usual_batches = faces.Labelled.__init__
-    monkeypatch.setattr(faces.Labelled, "__init__",
+    monkeypatch.setattr(folders, "unpaired",
+                        lambda *a, **k: usual_folders(*a, **k | {"batch_size": 2}))
+    usual_batches = data.Labelled.__init__
+    monkeypatch.setattr(data.Labelled, "__init__",
                         lambda self, sets, batch_size, **k: usual_batches(self, sets, 2, **k))
-    usual_digits, usual_classifier = digits.digits, digits.train_digit_classifier
-    monkeypatch.setattr(digits, "digits",
+    usual_digits, usual_classifier = real_sets.digits, digits.train_digit_classifier
+    monkeypatch.setattr(real_sets, "digits",
                         lambda *a, **k: usual_digits(*a, **k | {"batch_size": 2}))
     monkeypatch.setattr(digits, "train_digit_classifier", lambda images, labels, steps=0, *a, **k:
                         usual_classifier(images, labels, 2, *a, **k))
@@ -176,7 +180,7 @@ def test_no_outputs_are_stored(path):
 
 @every_notebook
 def test_badge_and_setup_cell(path):
-    assert missing_setup(path, badges.repository(ROOT)) == []
+    assert missing_setup(path, sync.repository(ROOT)) == []
 
 
 @every_notebook

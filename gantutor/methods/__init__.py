@@ -15,6 +15,8 @@ share of the run that is over. Nothing else in the package knows what a CycleGAN
 import torch
 from torch import nn
 
+from gantutor.losses import gradient_penalty, wgan_discriminator_loss
+
 
 def detached(**parts):
     """The named parts of a loss for the progress bar: no graph, no copy to the host."""
@@ -30,6 +32,17 @@ def kept(batch, name, make):
         with torch.no_grad():
             batch[name] = make()
     return batch[name].detach()
+
+
+def critics_loss(games, lambda_gp):
+    """(total, parts) of Wasserstein critics with gradient penalty: [(name, D, real, fake), ...]."""
+    total, parts = 0.0, {}
+    for name, D, real, fake in games:
+        critic = wgan_discriminator_loss(D(real), D(fake))
+        penalty = gradient_penalty(D, real, fake)
+        total = total + critic + lambda_gp * penalty
+        parts |= detached(**{name: critic, f"gp_{name}": penalty})
+    return total, parts
 
 
 class Frozen(nn.Module):

@@ -16,7 +16,7 @@ from gantutor.losses import (
     wgan_discriminator_loss,
     wgan_generator_loss,
 )
-from gantutor.methods import detached, kept
+from gantutor.methods import critics_loss, detached, kept
 
 
 def domain_ramp(p):
@@ -122,16 +122,11 @@ class CoGAN(nn.Module):
         return G_x + G_y, detached(G_x=G_x, G_y=G_y)
 
     def discriminator_loss(self, batch):
-        total, parts = 0.0, {}
         count = len(batch["x"])
         fake_x = kept(batch, "fake_x", lambda: self.sample(count)[0])
         fake_y = kept(batch, "fake_y", lambda: self.sample(count)[1])
-        for name, D, fake in (("x", self.D_x, fake_x), ("y", self.D_y, fake_y)):
-            critic = wgan_discriminator_loss(D(batch[name]), D(fake))
-            penalty = gradient_penalty(D, batch[name], fake)
-            total = total + critic + self.lambda_gp * penalty
-            parts |= detached(**{f"D_{name}": critic, f"gp_{name}": penalty})
-        return total, parts
+        return critics_loss([("D_x", self.D_x, batch["x"], fake_x),
+                             ("D_y", self.D_y, batch["y"], fake_y)], self.lambda_gp)
 
 
 class TwoAutoencoders(nn.Module):
@@ -287,13 +282,9 @@ class CommonSpace(AlignedCodes):
             return total, parts
         fake_x = kept(batch, "fake_x", lambda: self.G_x(self.code(self.E_y(batch["y"]))))
         fake_y = kept(batch, "fake_y", lambda: self.G_y(self.code(self.E_x(batch["x"]))))
-        for name, D, real, fake in (("D_x", self.D_x, batch["x"], fake_x),
-                                    ("D_y", self.D_y, batch["y"], fake_y)):
-            critic = wgan_discriminator_loss(D(real), D(fake))
-            penalty = gradient_penalty(D, real, fake)
-            total = total + critic + self.lambda_gp * penalty
-            parts |= detached(**{name: critic, f"gp_{name}": penalty})
-        return total, parts
+        judged, named = critics_loss([("D_x", self.D_x, batch["x"], fake_x),
+                                      ("D_y", self.D_y, batch["y"], fake_y)], self.lambda_gp)
+        return total + judged, parts | named
 
 
 class ShuffledColours(CommonSpace):

@@ -1,7 +1,5 @@
 """CycleGAN: what went to Y must come back to the x it came from."""
 
-from torch import nn
-
 from gantutor.losses import (
     ImagePool,
     cycle_consistency_loss,
@@ -10,9 +8,10 @@ from gantutor.losses import (
     lsgan_generator_loss,
 )
 from gantutor.methods import detached, kept
+from gantutor.methods.direct import Direct
 
 
-class OneWayCycleGAN(nn.Module):
+class OneWayCycleGAN(Direct):
     """x -> G_xy -> y' -> G_yx -> x again: `Direct` and one term more.
 
     Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent
@@ -23,31 +22,19 @@ class OneWayCycleGAN(nn.Module):
     ships = ("G_xy", "G_yx")
 
     def __init__(self, G_xy, G_yx, D_y, lambda_cyc=10.0, pool_size=50):
-        super().__init__()
-        self.G_xy, self.G_yx, self.D_y = G_xy, G_yx, D_y
-        self.lambda_cyc = lambda_cyc
-        self.pool_y = ImagePool(pool_size)
+        super().__init__(G_xy, D_y, pool_size)
+        self.G_yx, self.lambda_cyc = G_yx, lambda_cyc
 
     def players(self):
         return [self.G_xy, self.G_yx], [self.D_y]
-
-    def translate(self, x):
-        return self.G_xy(x)
 
     def back(self, y):
         return self.G_yx(y)
 
     def generator_loss(self, batch):
-        x = batch["x"]
-        batch["fake_y"] = fake_y = self.G_xy(x)
-        adversarial = lsgan_generator_loss(self.D_y(fake_y))
-        cycle = cycle_consistency_loss(x, self.G_yx(fake_y))
-        return adversarial + self.lambda_cyc * cycle, detached(G_xy=adversarial, cycle_x=cycle)
-
-    def discriminator_loss(self, batch):
-        fake_y = self.pool_y(kept(batch, "fake_y", lambda: self.G_xy(batch["x"])))
-        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
-        return loss, detached(D_y=loss)
+        adversarial, parts = super().generator_loss(batch)  # leaves G_xy(x) in the batch
+        cycle = cycle_consistency_loss(batch["x"], self.G_yx(batch["fake_y"]))
+        return adversarial + self.lambda_cyc * cycle, parts | detached(cycle_x=cycle)
 
 
 class CycleGAN(OneWayCycleGAN):

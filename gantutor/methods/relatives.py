@@ -8,11 +8,9 @@ from gantutor.losses import (
     bce_generator_loss,
     cycle_consistency_loss,
     feature_matching_loss,
-    gradient_penalty,
-    wgan_discriminator_loss,
     wgan_generator_loss,
 )
-from gantutor.methods import detached
+from gantutor.methods import critics_loss, detached
 from gantutor.methods.cyclegan import CycleGAN
 
 
@@ -85,11 +83,6 @@ class DualGAN(CycleGAN):
         return total, detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
 
     def discriminator_loss(self, batch):
-        (fake_x, fake_y), total, parts = self.fakes(batch), 0.0, {}
-        for name, D, real, fake in (("D_x", self.D_x, batch["x"], fake_x),
-                                    ("D_y", self.D_y, batch["y"], fake_y)):
-            distance = wgan_discriminator_loss(D(real), D(fake))
-            penalty = gradient_penalty(D, real, fake)
-            total = total + distance + self.lambda_gp * penalty
-            parts |= {name: distance.detach(), f"gp_{name}": penalty.detach()}
-        return total, parts
+        fake_x, fake_y = self.fakes(batch)
+        return critics_loss([("D_x", self.D_x, batch["x"], fake_x),
+                             ("D_y", self.D_y, batch["y"], fake_y)], self.lambda_gp)

@@ -150,17 +150,6 @@ def choice_loss(logits, labels):
     return -(labels * logits.float().log_softmax(1)).sum(1).mean()
 
 
-class UnmaskedGenerator(nn.Module):
-    """A generator that is not shown the mask, the code's last two places: for the ablation."""
-
-    def __init__(self, G):
-        super().__init__()
-        self.G = G
-
-    def forward(self, x, code):
-        return self.G(x, code[:, :-2])
-
-
 class StarGAN(nn.Module):
     """One G(x, code) for every domain; D says real or not, and which domain.
 

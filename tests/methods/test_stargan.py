@@ -15,12 +15,12 @@ from gantutor.methods.stargan import (
     StarGAN,
     StarGANDiscriminator,
     StarGANGenerator,
-    UnmaskedGenerator,
     attribute_loss,
     choice_loss,
     with_code,
 )
 from gantutor.official import official_stargan_state
+from gantutor.recipes import UnmaskedGenerator
 from gantutor.training import fit
 
 # ------------------------------------------------------------- official networks
