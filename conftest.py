@@ -1,7 +1,6 @@
 """Options and the notebooks' manners: the test profile, `gpu` cells, stop at the first error."""
 
 import os
-from collections import Counter
 
 import pytest
 
@@ -25,15 +24,19 @@ def pytest_collect_file(file_path, parent):
     return None
 
 
-def pytest_itemcollected(item):
-    if hasattr(item, "cell"):  # the cells of a notebook share a kernel, so they stay in one worker
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody asks
+def pytest_xdist_make_scheduler(config, log):
+    """Notebooks whole, because their cells share a kernel, and first; then test by test."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WholeNotebooks(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid.split("::")[0] if ".ipynb::" in nodeid else nodeid
+
+    return WholeNotebooks(config, log)
 
 
 def pytest_collection_modifyitems(config, items):
-    # Whole notebooks first, the longest before the others: they are the largest pieces of work.
-    cells = Counter(item.path for item in items if hasattr(item, "cell"))
-    items.sort(key=lambda item: -cells[item.path])
     for item in items:
         cell = getattr(item, "cell", None)
         tags = cell.metadata.get("tags", []) if cell is not None else []

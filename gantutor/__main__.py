@@ -1,6 +1,10 @@
-"""The one command line of the course: `gantutor`, or `python -m gantutor`."""
+"""The one command line of the course: `gantutor`, or `python -m gantutor`.
+
+Exit codes: 0 done, 1 it failed (one line says why), 2 the command line is not right.
+"""
 
 import argparse
+import difflib
 import json
 import sys
 
@@ -10,6 +14,7 @@ from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
 from gantutor.recipes import LADDER, RECIPES
 from gantutor.saving import data_folder
+from gantutor.training import TrainingDiverged
 
 PICTURED = (1, 18, 9, 3, 57, 76, 29, 46, 7)  # held-out crops with something to see in them
 JUDGED = [data.LANDSCAPES, *(pack.at(size) for pack in (data.AVATARS, data.FACES)
@@ -34,19 +39,36 @@ def retrain_judges(wanted):
     runs.list_what_ships()
 
 
+def recipe_name(text):
+    """A name on the command line; the error suggests a similar one."""
+    if text in RECIPES:
+        return text
+    similar = " or ".join(difflib.get_close_matches(text, RECIPES)) or "landscapes_cyclegan"
+    raise argparse.ArgumentTypeError(f"no recipe {text!r}; for example {similar} (`gantutor train "
+                                     "--help` lists all)")
+
+
+def count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 0")
+    return int(text)
+
+
 def parser():
-    top = argparse.ArgumentParser(prog="gantutor", description=__doc__)
+    top = argparse.ArgumentParser(prog="gantutor", description=__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train a recipe of the course; the checkpoint goes "
-                                              "to the folder runs")
-    train.add_argument("name", choices=sorted(RECIPES), metavar="NAME", help="a recipe of "
-                       "gantutor/recipes.py, e.g. landscapes_cyclegan")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--steps", type=int, help="instead of the recipe's number")
+                                              "to the folder runs",
+                               epilog=f"NAME is one of: {', '.join(RECIPES)}")
+    train.add_argument("name", type=recipe_name, metavar="NAME", help="a row of recipes.py")
+    train.add_argument("--seed", type=count, default=0, help="of all random numbers (default 0)")
+    train.add_argument("--steps", type=count, help="instead of the recipe's number")
     judge = commands.add_parser("evaluate", help="judge a checkpoint: a shipped one, or a file")
-    judge.add_argument("name", choices=sorted(RECIPES), metavar="NAME")
-    judge.add_argument("--seed", type=int, default=0)
-    judge.add_argument("--file", help="another file of this recipe, e.g. one in runs")
+    judge.add_argument("name", type=recipe_name, metavar="NAME", help="as for train")
+    which = judge.add_mutually_exclusive_group()
+    which.add_argument("--seed", type=count, default=0, help="the shipped run of this seed")
+    which.add_argument("--file", help="another file of this recipe, for instance one in runs")
     points = commands.add_parser("points", help="measure what is missing of the ladder and the "
                                                 "sweep: runs of which only the numbers are kept")
     points.add_argument("rungs", nargs="*", choices=[[], *LADDER], metavar="RUNG")
@@ -63,10 +85,20 @@ def parser():
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
+    try:
+        act(options)
+    except (OSError, ValueError, TrainingDiverged) as error:
+        sys.exit(f"gantutor {options.command}: {error}")
+
+
+def act(options):
+    """Does what the command line asks for."""
     match options.command:
         case "train":
-            panel = runs.train(options.name, options.seed, options.steps, ship=options.ship)
             where = runs.checkpoint_path(options.name, options.seed, options.ship)
+            if where.exists():
+                print(f"{where} exists and will be replaced", file=sys.stderr)
+            panel = runs.train(options.name, options.seed, options.steps, ship=options.ship)
             print(f"saved {where}", file=sys.stderr)
             print(json.dumps(panel, indent=1))
         case "evaluate":

@@ -1,7 +1,7 @@
 """Encoders and decoders of two domains, and how much of them is shared.
 
-Images are (N, 3, size, size) in [-1, 1], codes (N, channels, 4, 4) whatever the size. A code is a
-small picture, not a vector: *where* something is need not be learned.
+Images are (N, 3, size, size) in [-1, 1], codes (N, channels, 4, 4) for every size. A code is a
+small picture, not a vector. So the networks need not learn *where* something is.
 """
 
 from itertools import pairwise
@@ -24,7 +24,7 @@ def halvings(size):
 
 
 def with_flag(h, flag):
-    """(N, C, H, W) -> (N, C + 1, H, W): the domain as one more plane, -1 for X and 1 for Y.
+    """(N, C, H, W) -> (N, C + 1, H, W): adds a plane for the domain, -1 for X and 1 for Y.
 
     flag=None leaves h as it is, for networks that do not see the domain.
     """
@@ -34,7 +34,7 @@ def with_flag(h, flag):
 
 
 class Down(nn.Module):
-    """One stage of an encoder: half the height and width, then `blocks` residual blocks."""
+    """One stage of an encoder: halves height and width, then `blocks` residual blocks."""
 
     def __init__(self, c_in, c_out, blocks, sees_flag=False):
         super().__init__()
@@ -46,7 +46,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """One stage of a decoder: every pixel `scale` times, a convolution, residual blocks."""
+    """One stage of a decoder: upsampling by `scale`, a convolution, `blocks` residual blocks."""
 
     def __init__(self, c_in, c_out, blocks, scale=2):
         super().__init__()
@@ -71,10 +71,10 @@ class ToCode(nn.Module):
 
 
 class ToImage(nn.Module):
-    """The decoder's last stage: four pixels a place, in (-1, 1).
+    """The decoder's last stage: (N, c_in, h, w) -> image (N, 3, 2h, 2w) in (-1, 1).
 
     Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
-    Convolutional Neural Network", CVPR 2016: a quarter of the work of a convolution at full size.
+    Convolutional Neural Network", CVPR 2016. It costs a quarter of a convolution at full size.
     """
 
     def __init__(self, c_in):
@@ -86,10 +86,10 @@ class ToImage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x -> code, for one domain. flag: what its stages are given as the domain's plane, or None.
+    """x -> code, for one domain. flag: the value of the domain's plane in every stage, or None.
 
     Input (N, 3, size, size) in [-1, 1]; output (N, channels, 4, 4). The stages see x at
-    1 / `shrink` of its size.
+    1 / `shrink` of its size. ValueError for a size that the stages cannot halve.
     """
 
     def __init__(self, stages, flag=None, shrink=1):
@@ -122,9 +122,9 @@ class Decoder(nn.Module):
 
 
 def encoder_stages(size=32, channels=8, width=32, sees_flag=False):
-    """The stages of one encoder, the image's first; at 32 px 16, 8, 4 places a side, the code.
+    """The stages of one encoder, from image to code: at 32 px, 16 x 16, 8 x 8, 4 x 4, the code.
 
-    sees_flag: they take one more plane, the domain's flag.
+    sees_flag: every stage gets the domain's flag as one more plane. ValueError as `halvings`.
     """
     widths = [5, width] + [2 * width] * (halvings(size) - 1)
     downs = [Down(before, after, blocks=int(k > 0), sees_flag=sees_flag)
@@ -133,7 +133,7 @@ def encoder_stages(size=32, channels=8, width=32, sees_flag=False):
 
 
 def decoder_stages(size=32, channels=8, width=32):
-    """The stages of one decoder, the code's first; at 32 px 4, 8, 16 places a side, the image."""
+    """The stages of one decoder, from code to image: at 32 px, 4 x 4, 8 x 8, 16 x 16, the image."""
     widths = [2 * width] * (halvings(size) - 1) + [width]
     ups = [Up(before, after, blocks=1) for before, after in pairwise(widths)]
     return [Up(channels, widths[0], blocks=0, scale=1), *ups, ToImage(width)]
@@ -142,13 +142,12 @@ def decoder_stages(size=32, channels=8, width=32):
 def coders(shared, size=32, channels=8, width=32, encoder_sees_flag=False, encoder_size=None):
     """(E_x, E_y, G_x, G_y) whose stages next to the code are shared.
 
-    shared: (how many of the encoders' stages, how many of the decoders'), or one number for both.
-    0: nothing. 2: the encoders' last and the decoders' first two stages are the same modules, as
-    in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All of them:
-    one encoder, and one decoder that knows the domain by its flag alone.
-    encoder_sees_flag: the encoder is given the flag too. encoder_size: how many pixels per side the
-    encoders see, by default `size`. Smaller encoder inputs make the codes agree earlier in
-    training.
+    shared: (number of shared encoder stages, number of shared decoder stages), or one for both.
+    0: nothing. 2: the encoders' last two and the decoders' first two stages are the same modules,
+    as in CoGAN (Liu, Tuzel, NeurIPS 2016) and UNIT (Liu, Breuel, Kautz, NeurIPS 2017). All: one
+    encoder and one decoder. Only the flag tells this decoder the domain.
+    encoder_sees_flag: the encoder gets the flag too. encoder_size: the encoders' input in pixels
+    per side, by default `size`. Smaller encoder inputs make the codes agree earlier in training.
     ValueError for a `shared` or an `encoder_size` that is not possible.
     """
     encoder_size = size if encoder_size is None else encoder_size

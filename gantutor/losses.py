@@ -1,9 +1,9 @@
 """Losses as pure functions, and the pool of earlier translations.
 
-Scores are a discriminator's raw outputs (no sigmoid), one an image (N, 1) or one a patch
-(N, 1, h, w). Images are (N, 3, H, W) in [-1, 1]. Every loss is a scalar tensor, a mean over
-everything, so its weight does not depend on the batch or image size. Losses are computed in
-float32: networks may answer in half precision, whose means are too coarse.
+Scores are a discriminator's raw outputs (no sigmoid), one per image (N, 1) or one per patch
+(N, 1, h, w). Images are (N, 3, H, W) in [-1, 1]. Every loss is a scalar tensor and a mean, so its
+weight does not depend on the batch or image size. Losses are computed in float32, because means
+in half precision are too coarse.
 """
 
 import torch
@@ -22,7 +22,7 @@ def lsgan_generator_loss(fake_scores):
 def lsgan_discriminator_loss(real_scores, fake_scores):
     """(mean((D(real) - 1)^2) + mean(D(fake)^2)) / 2. Mao et al., ICCV 2017, eq. 9.
 
-    The half is CycleGAN's too: it slows D down against G.
+    CycleGAN uses the factor 1/2 too. It slows D down relative to G.
     """
     return 0.5 * (((real_scores.float() - 1) ** 2).mean() + (fake_scores.float() ** 2).mean())
 
@@ -30,7 +30,7 @@ def lsgan_discriminator_loss(real_scores, fake_scores):
 def bce_generator_loss(fake_scores):
     """-mean(log sigmoid(D(fake))), the non-saturating loss of Goodfellow et al., 2014, section 3.
 
-    Scores are logits; softplus(-s) = -log sigmoid(s) stays finite where log(sigmoid) would not.
+    Scores are logits. softplus(-s) = -log sigmoid(s), but it stays finite for large scores.
     """
     return F.softplus(-fake_scores.float()).mean()
 
@@ -49,9 +49,9 @@ def wgan_generator_loss(fake_scores):
 
 
 def wgan_discriminator_loss(real_scores, fake_scores):
-    """mean(D(fake)) - mean(D(real)), not halved; negative while D tells them apart.
+    """mean(D(fake)) - mean(D(real)), not halved. It is negative while D tells them apart.
 
-    Arjovsky, Chintala, Bottou, 2017, algorithm 1. Needs a Lipschitz D: see gradient_penalty.
+    Arjovsky, Chintala, Bottou, 2017, algorithm 1. D must be Lipschitz: see gradient_penalty.
     """
     return fake_scores.float().mean() - real_scores.float().mean()
 
@@ -60,12 +60,12 @@ def gradient_penalty(D, real, fake, alpha=None):
     """mean((||grad D(x_hat)||_2 - 1)^2) with x_hat = alpha real + (1 - alpha) fake.
 
     Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, eq. 3, without its
-    weight lambda_gp. One alpha and one norm (over all of its pixels) an image.
+    weight lambda_gp. Each image has its own alpha, and its own norm over all of its pixels.
 
-    D: maps images to scores; where it has several heads pass `lambda x: D(x)[0]`. The scores of
-    an image's patches are summed before the gradient is taken, as StarGAN's authors do.
-    real, fake: images of one shape (no gradient flows into them); ValueError otherwise.
-    alpha: N values in [0, 1]; drawn uniformly when None.
+    D: maps images to scores. If D has several heads, pass `lambda x: D(x)[0]`. The scores of an
+    image's patches are summed before the gradient is taken, as StarGAN's authors do.
+    real, fake: (N, 3, H, W); they get no gradient. ValueError if their shapes differ.
+    alpha: N values in [0, 1], drawn uniformly if None. ValueError for another number of values.
     """
     require_same_shape("real", real, "fake", fake)
     n = len(real)
@@ -73,7 +73,7 @@ def gradient_penalty(D, real, fake, alpha=None):
     if alpha.numel() != n:
         raise ValueError(f"alpha must hold one value for each of {n} images, got {alpha.numel()}")
     alpha = alpha.to(real).reshape(n, 1, 1, 1)
-    with torch.enable_grad():  # so that it can also be measured under no_grad
+    with torch.enable_grad():  # so that it also works under no_grad
         x_hat = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
         # No image's score depends on another image, so one backward pass through the sum gives
         # every image's own gradient. create_graph: the penalty is itself differentiated.
@@ -84,18 +84,18 @@ def gradient_penalty(D, real, fake, alpha=None):
 def cycle_consistency_loss(x, x_reconstructed):
     """mean(|x - G_yx(G_xy(x))|). Zhu et al., "CycleGAN", ICCV 2017, eq. 2 (one direction).
 
-    Two images of one shape; ValueError otherwise.
+    x, x_reconstructed: (N, 3, H, W). ValueError if their shapes differ.
     """
     require_same_shape("x", x, "x_reconstructed", x_reconstructed)
     return F.l1_loss(x_reconstructed.float(), x.float())
 
 
 def identity_loss(y, G_xy_of_y):
-    """mean(|G_xy(y) - y|): what is in Y already should pass G_xy unchanged.
+    """mean(|G_xy(y) - y|): G_xy should not change an image that is already in Y.
 
-    Taigman, Polyak, Wolf, ICLR 2017; Zhu et al., "CycleGAN", ICCV 2017, section 5.2. Not the
-    cycle loss: G_xy sees an image of its *own output* domain, once.
-    Two images of one shape; ValueError otherwise.
+    Taigman, Polyak, Wolf, ICLR 2017; Zhu et al., "CycleGAN", ICCV 2017, section 5.2. This is not
+    the cycle loss: G_xy is applied once, to an image of its *own output* domain.
+    y, G_xy_of_y: (N, 3, H, W). ValueError if their shapes differ.
     """
     require_same_shape("y", y, "G_xy_of_y", G_xy_of_y)
     return F.l1_loss(G_xy_of_y.float(), y.float())
@@ -105,12 +105,12 @@ def perceptual_loss(embed, x, G_xy_of_x):
     """mean(|phi(G_xy(x)) - phi(x)|) / mean(|phi(x)|), phi = `embed`, a fixed network.
 
     Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and
-    Super-Resolution", ECCV 2016, eq. 2, with L1 for L2 (as Wang et al., "pix2pixHD", CVPR 2018)
-    and as a share of the features' own size, so that one weight serves every layer of every phi:
-    0 where nothing changed, about 1 where nothing was kept.
+    Super-Resolution", ECCV 2016, eq. 2, but with L1 (as Wang et al., "pix2pixHD", CVPR 2018).
+    The division by the features' size makes one weight fit every layer of every phi. The loss is
+    0 if nothing changed and about 1 if nothing was kept.
 
-    Two images of one shape, ValueError otherwise. The gradient flows through phi to G_xy_of_x
-    only; phi's own weights should be frozen.
+    x, G_xy_of_x: (N, 3, H, W). ValueError if their shapes differ. The gradient flows through phi
+    to G_xy_of_x only. phi's own weights should be frozen.
     """
     require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
     with torch.no_grad():
@@ -122,8 +122,8 @@ def feature_matching_loss(real_features, fake_features):
     """Mean over layers of mean((E[f(real)] - E[f(fake)])^2), E the mean over the batch.
 
     Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 3.1, over
-    several layers of D, as DiscoGAN's code does. Two lists of features (N, C, H, W) of the same
-    layers, real and fake; the real ones get no gradient. ValueError where they do not match.
+    several layers of D, as in DiscoGAN's code. Both arguments are lists of features (N, C, H, W)
+    of the same layers. Real features get no gradient. ValueError if the lists do not match.
     """
     if len(real_features) != len(fake_features) or not real_features:
         raise ValueError(f"expected as many real as fake layers, at least one, "
@@ -145,20 +145,20 @@ def sampled(mu):
 
 
 def kl_loss(mu):
-    """KL(N(mu, 1) || N(0, 1)) = mu^2 / 2, a mean over every number of the code.
+    """KL(N(mu, 1) || N(0, 1)) = mu^2 / 2, averaged over all numbers of the code.
 
-    Kingma, Welling, ICLR 2014, appendix B, with variance 1. The *sum* over a code is what stands
-    in the bound; the mean keeps the weight independent of the code's size.
+    Kingma, Welling, ICLR 2014, appendix B, with variance 1. Their bound has the *sum* over a code.
+    We take the mean, so that the weight does not depend on the code's size.
     """
     return 0.5 * mu.float().square().mean()
 
 
 def semantic_consistency_loss(z, z_again):
-    """mean(|z - z_again|), gradient to z_again alone: semantic consistency.
+    """mean(|z - z_again|), with a gradient to z_again only.
 
-    Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, eq. 4. Codes, not
-    pixels, are compared. z is the target: with its gradient on, the cheapest way to agree would be
-    to make all codes alike. Two codes of one shape; ValueError otherwise.
+    Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, eq. 4. It compares
+    codes, not pixels. z is a fixed target. With a gradient to z, the encoder could lower the loss
+    by making all codes alike. ValueError if the two codes differ in shape.
     """
     require_same_shape("z", z, "z_again", z_again)
     return F.l1_loss(z_again.float(), z.detach().float())
@@ -176,7 +176,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def gradient_reversal(z, weight=1.0):
-    """z itself; its gradient comes back times -weight.
+    """Returns z unchanged. The backward pass multiplies the gradient by -weight.
 
     Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 3.1.
     """
@@ -184,7 +184,7 @@ def gradient_reversal(z, weight=1.0):
 
 
 def require_same_shape(name_a, a, name_b, b):
-    """torch would broadcast (1, 3, H, W) against (N, 3, H, W) and say nothing, or only warn."""
+    """ValueError if the shapes differ. torch would broadcast them, without an error."""
     if a.shape != b.shape:
         raise ValueError(
             f"{name_a} and {name_b} must have the same shape, "
@@ -196,14 +196,14 @@ class ImagePool(nn.Module):
     """A memory of earlier translations, so that D does not forget what G made a while ago.
 
     Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial
-    Training", CVPR 2017, section 2.3, in CycleGAN's version: until `size` images are stored an
-    image is stored and returned; afterwards, with probability 1/2, it is returned and not
-    stored, else it takes the place of a random stored image, which is returned. size=0 switches
+    Training", CVPR 2017, section 2.3, in CycleGAN's version. Until `size` images are stored, each
+    image is stored and returned. After that, each image is returned as it is with probability
+    1/2. Otherwise it replaces a random stored image, and that one is returned. size=0 switches
     the pool off.
 
     forward: images (N, 3, H, W) -> detached images of the same shape. Draws from torch's global
-    random generator. The stored images are part of state_dict(), so that a resumed run goes on
-    with the same pool; ValueError when images of another shape, or a state of another size, come.
+    random generator. state_dict() holds the stored images, so a resumed run has the same pool.
+    ValueError for a size below 0, images of another shape, or a state of another size.
     """
 
     def __init__(self, size=50):

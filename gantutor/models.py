@@ -22,7 +22,7 @@ def init_normal(net, std=0.02):
 
 
 def require_images(x, channels, smallest, multiple=1):
-    """Raise ValueError unless x is (N, channels, H, W) with H and W large enough and divisible."""
+    """ValueError unless x is (N, channels, H, W), H, W >= smallest and multiples of `multiple`."""
     if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(f"expected images of shape (N, {channels}, H, W), got {tuple(x.shape)}")
     height, width = x.shape[2:]
@@ -52,7 +52,7 @@ class ResnetGenerator(nn.Module):
 
     Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent
     Adversarial Networks", ICCV 2017, appendix (after Johnson, Alahi, Fei-Fei, 2016), as in the
-    authors' PyTorch code. The paper takes 6 blocks at 128 px and 9 at 256 px and above.
+    authors' PyTorch code. The paper uses 6 blocks at 128 px and 9 at 256 px and above.
 
     Input (N, channels, H, W) in [-1, 1], output the same shape in (-1, 1).
     Raises ValueError when H or W is not a multiple of 4 (the output would have another size) or
@@ -74,8 +74,8 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x):
         require_images(x, self.channels, smallest=8, multiple=4)
-        # instance_norm as it stands: no learned scale, and no running statistics, so that
-        # train() and eval() give the same picture.
+        # instance_norm has no learned scale and no running statistics here. So train() and
+        # eval() give the same picture.
         h = F.relu(F.instance_norm(self.c7s1_in(x)))  # (N,  C, H,   W)
         h = F.relu(F.instance_norm(self.down1(h)))    # (N, 2C, H/2, W/2)
         h = F.relu(F.instance_norm(self.down2(h)))    # (N, 4C, H/4, W/4)
@@ -93,7 +93,7 @@ class PatchDiscriminator(nn.Module):
 
     Input (N, channels, H, W) in [-1, 1]; output scores (N, 1, h, w), without a sigmoid, with
     h = H // 2**layers - 2: 30x30 at 256 px, 6x6 at 64 px, 2x2 at 32 px for layers=3.
-    Raises ValueError when H or W is below 3 * 2**layers, where no score would be left.
+    Raises ValueError for layers below 1, and if H or W is below 3 * 2**layers (no score is left).
     """
 
     def __init__(self, channels=3, width=64, layers=3):
@@ -122,10 +122,10 @@ class PatchDiscriminator(nn.Module):
 
 
 def with_coordinates(x):
-    """(N, C, H, W) -> (N, C + 2, H, W): each pixel's v and u in [-1, 1] as two more channels.
+    """(N, C, H, W) -> (N, C + 2, H, W): adds each pixel's row v and column u, both in [-1, 1].
 
     Liu et al., "An Intriguing Failing of Convolutional Neural Networks and the CoordConv
-    Solution", NeurIPS 2018. A vignette depends on them, and a padded convolution guesses at best.
+    Solution", NeurIPS 2018. A vignette depends on the position; plain convolutions barely know it.
     """
     n, _, h, w = x.shape
     v = torch.linspace(-1, 1, h, device=x.device, dtype=x.dtype).view(1, 1, h, 1)
@@ -134,9 +134,9 @@ def with_coordinates(x):
 
 
 class SmallBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))) without normalisation, which would throw colours away.
+    """x + conv(relu(conv(relu(x)))). No normalisation, because it would remove colours.
 
-    Starts near the identity: its last convolution is drawn ten times smaller.
+    Input and output (N, width, H, W). Starts near the identity: the last weights are 10x smaller.
     """
 
     def __init__(self, width):
@@ -154,14 +154,14 @@ class SmallBlock(nn.Module):
 class SmallGenerator(nn.Module):
     """The CPU notebooks' generator: no normalisation, coordinate channels, few parameters.
 
-    `downs` stride-2 convolutions, `blocks` residual blocks, as many nearest-neighbour upsamplings
-    with a convolution (no checkerboard: Odena, Dumoulin, Olah, Distill 2016), and a head of 16
-    channels at full size. With `skip` the head also sees the input and draws a
-    change of it, tanh(x + f(x)), which starts near the identity; without, it draws the picture
-    from the trunk's features alone, tanh(f(x)).
+    It has `downs` stride-2 convolutions, `blocks` residual blocks, `downs` nearest-neighbour
+    upsamplings with a convolution (no checkerboard: Odena, Dumoulin, Olah, Distill 2016), and a
+    head of 16 channels at full size. With `skip` the head also sees the input and changes it:
+    tanh(x + f(x)), which starts near the identity. Without `skip` it sees only the features and
+    the coordinates, and draws the whole picture: tanh(f(x)).
 
-    Input (N, 3, H, W) in [-1, 1], H and W multiples of 2^downs (ValueError otherwise); output
-    likewise in (-1, 1).
+    Input (N, 3, H, W) in [-1, 1], H and W multiples of 2^downs (ValueError otherwise). Output of
+    the same shape in (-1, 1).
     """
 
     def __init__(self, width=24, blocks=2, downs=1, skip=True):
@@ -178,23 +178,23 @@ class SmallGenerator(nn.Module):
         self.trunk = nn.Sequential(*layers)
         self.mix = nn.Conv2d(8 + (5 if skip else 2), 16, 1)
         self.out = nn.Conv2d(16, 3, 3, padding=1)
-        with torch.no_grad():  # starts as a small change, or as grey: far from tanh's flat ends
+        with torch.no_grad():  # starts as a small change, or as grey, where tanh is not flat
             self.out.weight.mul_(0.1)
 
     def forward(self, x):
         require_images(x, 3, 2**self.downs, 2**self.downs)
         h = with_coordinates(x)                                 # (N, 5, H, W)
         features = self.trunk(h)                                # (N, 8, H, W)
-        seen = h if self.skip else h[:, 3:]                     # the coordinates at least
+        seen = h if self.skip else h[:, 3:]                     # at least the coordinates
         f = self.out(F.relu(self.mix(torch.cat([features, seen], 1))))  # (N, 3, H, W)
         return torch.tanh(x + f if self.skip else f)
 
 
 class PixelGenerator(nn.Module):
-    """A residual generator of 1 x 1 convolutions: every pixel by itself, and where it is.
+    """A residual generator of 1 x 1 convolutions: it sees each pixel's colour and position.
 
-    Enough where only colours change, and fast. It can neither draw shapes nor average over its
-    neighbours. Input (N, 3, H, W) in [-1, 1]; output tanh(x + f(x)), likewise in (-1, 1).
+    It is fast, and enough if only colours change. It cannot draw shapes or average over
+    neighbours. Input (N, 3, H, W) in [-1, 1]; output tanh(x + f(x)), same shape, in (-1, 1).
     """
 
     def __init__(self, width=32, layers=3):
@@ -215,9 +215,9 @@ class PixelGenerator(nn.Module):
 class SmallDiscriminator(nn.Module):
     """The CPU notebooks' patch discriminator: `layers` stride-2 convolutions without norm.
 
-    group: where above 1, each place of the last features also gets their standard deviation over
-    `group` images of the batch, so that D sees when a generator draws one picture for all of them
-    (Karras et al., "Progressive Growing of GANs", ICLR 2018, section 3, a place at a time).
+    group: above 1, D also sees the standard deviation of its last features over `group` images of
+    the batch. So D notices a generator that draws the same picture for all inputs (Karras et al.,
+    "Progressive Growing of GANs", ICLR 2018, section 3, here per channel and position).
 
     Input (N, 3, H, W) in [-1, 1], N a multiple of `group` (ValueError otherwise); output scores
     (N, 1, H / 2^layers, W / 2^layers).
@@ -234,7 +234,7 @@ class SmallDiscriminator(nn.Module):
         self.score = nn.Conv2d(widths[-1] * (1 if group == 1 else 2), 1, 3, padding=1)
 
     def features(self, x):
-        """What each convolution sees, after its LeakyReLU: a list, finest first."""
+        """Each convolution's output after LeakyReLU: a list of (N, C, h, w), largest first."""
         h, seen = with_coordinates(x), []
         for layer in self.net:
             h = layer(h)

@@ -139,7 +139,14 @@ def load(name, seed=0, path=None, frozen=True):
     may learn, for fine-tuning with `fit`.
     """
     method = make(name)
-    load_weights(path or checkpoint_path(name, seed), networks(method))
+    if path is None and seed not in seeds(name):
+        raise FileNotFoundError(f"{name}: no run of seed {seed} ships; expected one of "
+                                f"{', '.join(map(str, seeds(name))) or 'none'}")
+    path = path or checkpoint_path(name, seed)
+    try:
+        load_weights(path, networks(method))
+    except ValueError as error:
+        raise ValueError(f"{error}; expected a checkpoint of {name}") from None
     return method.eval().requires_grad_(False) if frozen else method.eval()
 
 

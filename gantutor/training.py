@@ -1,6 +1,6 @@
-"""The loop: two players, step by step, saved whole and resumed bit for bit.
+"""The training loop for two players. A run can be saved, and resumed bit for bit.
 
-`fit` knows two players and nothing of the method: see `gantutor.methods` for what it calls.
+`fit` knows only the interface that `gantutor.methods` describes, not the method itself.
 """
 
 import math
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from gantutor.saving import plain, random_state, require_writable, set_random_state, target
 from gantutor.state import Run, checked_settings, fingerprint, whole_number
 
-MOST_SKIPS = 20  # steps in a row that float16's scaler may leave out before the run is stopped
+MOST_SKIPS = 20  # steps in a row that float16's scaler may skip before the run is stopped
 PATIENCE = 5  # seconds that Ctrl-C waits for a stopped run to be saved
 
 
@@ -34,8 +34,8 @@ class TrainingDiverged(RuntimeError):
 def linear_decay(step, steps, decay_from=0.5):
     """Factor on the learning rate at `step` of `steps`: 1, then down to (almost) 0.
 
-    Constant for the first `decay_from` of the run, then linear; above 0 as long as a step
-    remains. A function of the step alone, so a resumed run cannot get it wrong.
+    Constant for the first `decay_from` (0 to 1) of the run, then linear, and above 0 in every
+    step. It depends only on the step, so a resumed run gets the same factors.
     """
     start = decay_from * steps
     return 1.0 if step < start else (steps - step) / (steps - start)
@@ -77,11 +77,11 @@ def _require_finite(run, player, name, value):
 
 
 def _one_step(run):
-    """G first, with D frozen (its weight gradients would be thrown away), then D."""
+    """Trains the generators with D frozen (its gradients are not needed), then trains D."""
     settings = run.settings
     discriminator = [p for p in run.parameters["discriminator"] if p.requires_grad]
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
-    if hasattr(run.method, "progress"):  # methods whose terms join late follow it
+    if hasattr(run.method, "progress"):  # for methods whose terms start late
         run.method.progress = run.step / settings["steps"]
     batch = {k: v.to(run.device) for k, v in run.data.next_batch().items()}
     count = len(next(iter(batch.values())))
@@ -101,10 +101,10 @@ def _one_step(run):
 
 @contextmanager
 def _ctrl_c_waits(seconds=0):
-    """The first Ctrl-C waits for the end of the block; a second gets through, after `seconds`.
+    """Delays the first Ctrl-C to the end of the block. After `seconds`, a second acts at once.
 
-    Half a step cannot be resumed bit for bit. A handler of the reader's own is called, then or
-    now; where Ctrl-C is ignored, it stays so.
+    Half a step cannot be resumed bit for bit. If the reader has set a handler, it is called. If
+    Ctrl-C is ignored, it stays ignored.
     """
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
@@ -128,7 +128,7 @@ def _ctrl_c_waits(seconds=0):
 
 
 def _train_mode(method):
-    """Training mode, except for networks that are frozen as a whole: they stay as they are."""
+    """Training mode, except for networks that are frozen as a whole: these are in eval mode."""
     method.train()
     for net in method.modules():
         parameters = list(net.parameters())
@@ -137,7 +137,7 @@ def _train_mode(method):
 
 
 def _call(callback, run):
-    """A preview may draw random numbers (dropout); the run's own must not move with it."""
+    """Calls the callback. It may draw random numbers, so the random state is restored after it."""
     state = random_state()
     try:
         callback(run.step, run.method, run.history)
@@ -155,25 +155,25 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
         resume="state", callback=None, callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
-    method: see `gantutor.methods`. What is frozen beforehand stays frozen; networks that are frozen
-    as a whole stay in eval mode. data: has next_batch() -> dict of tensors, state_dict() and
-    load_state_dict(); and fingerprint() -> dict, or its constructor's arguments tell data apart.
-    lr, lr_d, betas: of the generators' Adam, and of the discriminators'. The rates are constant for
-    `decay_from` of the run, then linear towards 0; with decay_d=False the discriminators' stays.
-    n_critic: the generators play in the first of every n_critic steps, discriminators in all.
-    device, precision: where to run, and in what the networks compute: "float32", "bfloat16",
-    "float16", or "auto": bfloat16 where `device` has it natively, float16 on older GPUs, else
-    float32. `History.precision` says what was used.
-    save_path: a training state, written every `save_every` steps and at the end. When the run
-    diverges, fails or is interrupted, its last whole step is written. Where the file exists,
-    training goes on from it, on the CPU bit for bit as if it had never stopped. With
-    resume="weights" a new run starts from its weights and overwrites it: steps, learning rate and
-    data may be others.
-    callback(step, method, history) is called first, every `callback_every` steps, and at the end.
+    method: see `gantutor.methods`. Frozen parameters stay frozen. Networks that are frozen as a
+    whole stay in eval mode. data: has next_batch() -> dict of tensors, state_dict() and
+    load_state_dict(). Its fingerprint() -> dict, or else its constructor's arguments, identify it.
+    lr, lr_d (None: lr), betas: Adam's rates for generators and discriminators, and its betas. The
+    rates are constant for `decay_from` of the run, then fall linearly to 0 (not lr_d if
+    decay_d=False). n_critic: the generators train in the first of every n_critic steps.
+    device: where to run. precision: the number type of the networks, "float32", "bfloat16",
+    "float16", or "auto" (bfloat16 if `device` has it natively, float16 on older GPUs, else
+    float32). `History.precision` says what was used.
+    save_path: file of the training state, written every `save_every` steps and at the end. If the
+    run diverges, fails or is interrupted, its last whole step is saved. If the file exists,
+    training goes on from it. On the CPU the result is bit for bit that of an uninterrupted run.
+    With resume="weights" a new run starts from the file's weights and overwrites the file. Its
+    steps, learning rate and data may differ.
+    callback(step, method, history): called first, every `callback_every` steps, and at the end.
 
-    Raises TrainingDiverged where a loss, a gradient or a weight is not finite; ValueError for an
-    argument out of range, a foreign state, or one of another method, other data or settings;
-    OSError where save_path cannot be written; TypeError where data.state_dict() cannot be stored.
+    Raises TrainingDiverged if a loss, a gradient or a weight is not finite; ValueError for an
+    argument out of range, or a state that is not readable or has another method, data or settings;
+    OSError if save_path cannot be written; TypeError if data.state_dict() cannot be stored.
     """
     settings = checked_settings(steps, lr, lr if lr_d is None else lr_d, betas, decay_from, decay_d,
                                 n_critic, precision)
@@ -229,7 +229,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
 
 
 def _stop(run, save_path, saved, error):
-    """Makes the last whole step again, and saves it. The error is told where that fails."""
+    """Goes back to the last whole step and saves it. If that fails, `error` gets a note."""
     if run.half:
         run.undo()
     if save_path is not None and run.step > saved:
@@ -243,7 +243,7 @@ def _log(run, bar, images_per_second):
     """Copies the losses to the host: every tenth step, because a copy waits for the GPU."""
     values = {name: float(value) for name, value in run.parts.items()}
     for name, value in {"step": run.step, "seconds": run.seconds, **values}.items():
-        before = len(run.history["step"]) - 1  # a term that comes in late starts with blanks
+        before = len(run.history["step"]) - 1  # a term that starts late is NaN before
         run.history.setdefault(name, [float("nan")] * before).append(value)
     shown = {name: f"{value:.3f}" for name, value in values.items()}
     bar.set_postfix(shown | {"images/s": f"{images_per_second:.0f}"}, refresh=False)

@@ -1,7 +1,7 @@
 """VGG16 as a fixed embedding: the constraint of notebook 02.
 
-The shipped weights are those of a VGG16 that was tuned to find text in photographs; what they
-are, whose, and how `data/vgg/vgg16_text.safetensors` is made stands in data/README.md.
+The shipped weights come from a VGG16 that was tuned to find text in photographs. data/README.md
+says whose weights they are and how `data/vgg/vgg16_text.safetensors` was made.
 """
 
 import functools
@@ -13,7 +13,7 @@ from torch import nn
 from gantutor.models import require_images
 from gantutor.saving import data_folder, load_weights
 
-# VGG16 as far as it ships: (layer, channels), a 2 x 2 maximum before each later block.
+# The shipped part of VGG16: {layer: channels}. 2 x 2 max pooling before blocks 2 and 3.
 LAYERS = {"relu1_1": 64, "relu1_2": 64, "relu2_1": 128, "relu2_2": 128,
           "relu3_1": 256, "relu3_2": 256, "relu3_3": 256}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, per channel of RGB
@@ -23,10 +23,10 @@ class VGG16Features(nn.Module):
     """The first convolutions of VGG16, up to and with the ReLU named `layer`.
 
     Simonyan, Zisserman, "Very Deep Convolutional Networks", ICLR 2015, configuration D.
-    Input (N, 3, H, W) in [-1, 1], H and W at least 4 (ValueError otherwise), brought to the range
-    torchvision's networks expect; output (N, C, h, w) >= 0 with h = H / 2 from relu2_1 on and
-    H / 4 from relu3_1 on. Frozen: gradients pass through it to the input, none to its weights.
-    ValueError for an unknown layer.
+    Input (N, 3, H, W) in [-1, 1], H and W at least 4. It is normalised as torchvision's networks
+    expect. Output (N, C, h, w) >= 0, with h = H / 2 from relu2_1 on and H / 4 from relu3_1 on.
+    Frozen: gradients pass through it to the input, but its weights get none. ValueError for
+    smaller images or an unknown layer.
     """
 
     def __init__(self, layer="relu3_3"):
@@ -55,10 +55,10 @@ class VGG16Features(nn.Module):
 def vgg_features(weights="text", layer="relu3_3", seed=0):
     """A `VGG16Features` with the `weights` named, in eval mode.
 
-    "text": shipped; a VGG16 first trained on ImageNet, then tuned to find text in photographs.
-    "random": never trained, He et al., ICCV 2015, eq. 10 (normal, zero bias), drawn from `seed`:
-    as loud in every layer as a trained one, so only what it has learned differs.
-    "imagenet": torchvision's, about 530 MB to download the first time.
+    "text" (shipped): a VGG16 trained on ImageNet, then tuned to find text in photographs.
+    "random": untrained, He et al., ICCV 2015, eq. 10 (normal, zero bias), drawn from `seed`. Its
+    features are about as large as a trained network's. Only the learned content differs.
+    "imagenet": torchvision's weights, a download of about 530 MB the first time.
     ValueError for other names.
     """
     net = VGG16Features(layer)

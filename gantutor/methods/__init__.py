@@ -1,15 +1,16 @@
-"""One short file a lecture section. A method is an `nn.Module` that owns its networks and has
+"""One short file per lecture section. A method is an `nn.Module` that owns its networks and has
 
 players()                  -> (generators, discriminators): two lists of networks
-generator_loss(batch)      -> (total, parts): what the generators lower; called first
-discriminator_loss(batch)  -> (total, parts): what the discriminators lower, on the same batch
-translate(x)               -> the translation of x into Y
+generator_loss(batch)      -> (total, parts): the generators minimise `total`; called first
+discriminator_loss(batch)  -> (total, parts): the same for the discriminators, on the same batch
+translate(x)               -> the translation of x into Y; translate(x, code) where codes ask for it
+back(y)                    -> the way back, where there is one; the panel then has a "cycle L1"
 ships                      the names of the networks that a checkpoint holds
 
 `batch` is {"x": (N, 3, H, W), "y": (N, 3, H, W)} in [-1, 1], a new dict every step. generator_loss
-leaves its translations in it ("fake_y"), discriminator_loss judges those. `parts` names the
-detached terms. A method whose terms join late has an attribute `progress`: `fit` sets it to the
-share of the run that is over. Nothing else in the package knows what a CycleGAN is.
+leaves its translations in it ("fake_y"); discriminator_loss judges those, or makes new ones.
+`parts` names the detached terms. A method whose terms join late has an attribute `progress`: `fit`
+sets it to the share of the run that is over. Nothing else in the package knows what a CycleGAN is.
 """
 
 import torch
@@ -19,14 +20,14 @@ from gantutor.losses import gradient_penalty, wgan_discriminator_loss
 
 
 def detached(**parts):
-    """The named parts of a loss for the progress bar: no graph, no copy to the host."""
+    """The named terms of a loss, detached from the graph. They stay on their device."""
     return {name: value.detach() for name, value in parts.items()}
 
 
 def kept(batch, name, make):
-    """batch[name], detached: the translation that generator_loss has left there.
+    """batch[name], detached: the translation that generator_loss has stored there.
 
-    In a step that the generators sit out (`fit(..., n_critic=5)`), make() draws it now.
+    In a step without the generators (`fit(..., n_critic=5)`), make() computes it now.
     """
     if name not in batch:
         with torch.no_grad():
@@ -46,9 +47,9 @@ def critics_loss(games, lambda_gp):
 
 
 class Frozen(nn.Module):
-    """A network that nothing trains: in eval mode and without gradients to its weights, for good.
+    """A network that is never trained: always in eval mode, its weights get no gradients.
 
-    Dropout and batch normalisation would make a fixed network answer differently from call to call.
+    In training mode, dropout and batch normalisation would change its output from call to call.
     """
 
     def __init__(self, net):

@@ -28,9 +28,9 @@ def domain_ramp(p):
 
 
 def shuffled_colours(images, share):
-    """A random `share` of the images with red, green and blue in another order, drawn for each.
+    """Reorders red, green and blue in a random `share` of the images, each in its own order.
 
-    images: (N, 3, H, W); returns the same shape. One order in six is the old one.
+    images: (N, 3, H, W); returns the same shape. One of the six orders is the old one.
     """
     orders = torch.rand(len(images), 3).argsort(1)
     orders[torch.rand(len(images)) >= share] = torch.arange(3)
@@ -43,12 +43,12 @@ def late_ramp(p, start=0.5, end=0.65):
 
 
 class VAEGAN(nn.Module):
-    """An auto-encoder of one domain; with lambda_kl a VAE; with lambda_gan a VAE-GAN.
+    """An auto-encoder of one domain. With lambda_kl it is a VAE, with lambda_gan a VAE-GAN.
 
     Larsen, Sonderby, Larochelle, Winther, "Autoencoding beyond pixels using a learned similarity
-    metric", ICML 2016: D judges what the decoder draws. Departures: the reconstruction error is
-    taken on pixels, D is a Wasserstein critic with gradient penalty, and it does not judge pictures
-    from random codes, which nothing here needs. Batches hold the images under the key `domain`.
+    metric", ICML 2016. D judges the reconstructions. Three differences: the reconstruction error
+    is measured on pixels, D is a Wasserstein critic with gradient penalty, and D does not judge
+    pictures from random codes. batch[domain] holds the images (N, 3, H, W).
     """
 
     ships = ("E", "G")
@@ -67,7 +67,7 @@ class VAEGAN(nn.Module):
         return self.G(self.E(x))
 
     def code(self, mu):
-        """What the decoder sees of the encoder's output: with a KL term, a sample."""
+        """The decoder's input: a sample if there is a KL term, otherwise mu itself."""
         return sampled(mu) if self.lambda_kl else mu
 
     def generator_loss(self, batch):
@@ -93,12 +93,12 @@ class VAEGAN(nn.Module):
 
 
 class CoGAN(nn.Module):
-    """Two generators that draw from one z, and share their first stages: pairs without pairs.
+    """Two generators with shared first stages draw pairs (x, y) from one z, without paired data.
 
     Liu, Tuzel, "Coupled Generative Adversarial Networks", NeurIPS 2016, eq. 2: G_x(z) and G_y(z)
-    each have to please their own domain's D, no term compares them. Wasserstein critics with
-    gradient penalty here. There is no encoder, so nothing to translate a given x with.
-    z_shape: (channels, h, w) of the z that the decoders take.
+    each try to fool their own domain's D. No term compares them. Here D_x and D_y are Wasserstein
+    critics with gradient penalty. There is no encoder, so CoGAN cannot translate a given x.
+    z_shape: (channels, h, w) of the generators' input z.
     """
 
     ships = ("G_x", "G_y")
@@ -112,7 +112,7 @@ class CoGAN(nn.Module):
         return [self.G_x, self.G_y], [self.D_x, self.D_y]
 
     def sample(self, count):
-        """(x, y): `count` pictures of each domain, pair by pair from one z."""
+        """(x, y): two stacks (count, 3, H, W). Each pair comes from one z."""
         z = torch.randn(count, *self.z_shape, device=next(self.parameters()).device)
         return self.G_x(z), self.G_y(z)
 
@@ -130,12 +130,11 @@ class CoGAN(nn.Module):
 
 
 class TwoAutoencoders(nn.Module):
-    """x -> E_x -> code -> G_y -> y': two auto-encoders, linked by nothing but what they share.
+    """x -> E_x -> code -> G_y -> y': two auto-encoders, linked only by the layers they share.
 
-    Which layers E_x and E_y, G_x and G_y have in common is decided where they are made
-    (`gantutor.autoencoders.coders`). lambda_kl above 0 makes both VAEs with unit variance, as in
-    UNIT (Liu, Breuel, Kautz, "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017):
-    the code is z = E(x) + noise.
+    `gantutor.autoencoders.coders` decides which layers E_x and E_y share, and which G_x and G_y.
+    If lambda_kl is above 0, both are VAEs with unit variance, as in UNIT (Liu, Breuel, Kautz,
+    "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017): the code is E(x) + noise.
     """
 
     ships = ("E_x", "E_y", "G_x", "G_y")
@@ -155,7 +154,7 @@ class TwoAutoencoders(nn.Module):
         return self.G_x(self.E_y(y))
 
     def code(self, mu):
-        """What decoders and D_z see of an encoder's output: with a KL term, a sample."""
+        """The input of the decoders and D_z: a sample if there is a KL term, otherwise mu."""
         return sampled(mu) if self.lambda_kl else mu
 
     def generator_loss(self, batch):
@@ -172,15 +171,15 @@ class TwoAutoencoders(nn.Module):
 
 
 class AlignedCodes(TwoAutoencoders):
-    """`TwoAutoencoders` and one term more: D_z must not be able to tell E_x(x) from E_y(y).
+    """`TwoAutoencoders` plus one term: D_z must not be able to tell E_x(x) from E_y(y).
 
-    Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with a domain for the attribute.
-    The encoders lower the loss of swapped labels, D_z that of the right ones (X is 1), in turn.
-    Their term rises over the run (`domain_ramp`). D_z encodes its batch anew, so that in
-    `fit(..., n_critic=4)` it plays four times as often as the encoders.
+    Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with the domain as the attribute.
+    The players alternate: the encoders minimise the loss with swapped labels, D_z the loss with
+    the right ones (X is 1). The encoders' term grows during the run (`domain_ramp`). D_z encodes
+    its batch itself, so in `fit(..., n_critic=4)` it trains four times per encoder step.
     """
 
-    progress = 1.0  # the share of the run that is over; `fit` sets it, and without `fit` all is on
+    progress = 1.0  # the share of the run that is over, set by `fit`; 1: every term at full weight
 
     def __init__(self, *coders, D_z, lambda_dom=2.0, **weights):
         super().__init__(*coders, **weights)
@@ -190,7 +189,7 @@ class AlignedCodes(TwoAutoencoders):
         return super().players()[0], [self.D_z]
 
     def domain_loss(self, z_x, z_y):
-        """What the encoders lower: D_z taking each code for the other domain's."""
+        """The encoders' loss: low when D_z takes each code for one of the other domain."""
         return bce_discriminator_loss(self.D_z(z_y), self.D_z(z_x))
 
     def generator_loss(self, batch):
@@ -209,13 +208,13 @@ class AlignedCodes(TwoAutoencoders):
 
 
 class ReversedCodes(AlignedCodes):
-    """The game for the codes without alternating steps: a gradient reversal layer.
+    """`AlignedCodes` without alternating steps: a gradient reversal layer.
 
-    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016. D_z is trained by
-    the encoders' own backward pass: it lowers the loss, and the sign of its gradient is turned
-    before it reaches the encoders. So the encoders raise D_z's loss, where the alternating game
-    lowers that of the swapped labels. lambda_dom and the ramp weigh the reversed gradient alone:
-    D_z learns at its own rate from the first step on.
+    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016. One backward pass
+    trains D_z and the encoders. D_z minimises its loss. The layer reverses the sign of the gradient
+    before it reaches the encoders, so they maximise this loss. (In `AlignedCodes` they minimise the
+    loss with swapped labels.) lambda_dom and the ramp scale only the reversed gradient: D_z learns
+    at its full rate from the first step on.
     """
 
     def players(self):
@@ -230,14 +229,14 @@ class ReversedCodes(AlignedCodes):
 
 
 class CommonSpace(AlignedCodes):
-    """`AlignedCodes` and the terms that translate, each with its own weight, each off by default.
+    """`AlignedCodes` plus three terms on translations, each with its own weight, by default 0.
 
-    lambda_gan  D_y cannot tell G_y(E_x(x)) from y; so for x   Wasserstein, gradient penalty
-    lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; so for y            Anoosheh et al., "ComboGAN", 2018
-    lambda_sem  E_y(G_y(E_x(x))) = E_x(x); so for y            Royer et al., "XGAN", 2020
+    lambda_gan  D_y cannot tell G_y(E_x(x)) from y; same for x   Wasserstein, gradient penalty
+    lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; same for y            Anoosheh et al., "ComboGAN", 2018
+    lambda_sem  E_y(G_y(E_x(x))) = E_x(x); same for y            Royer et al., "XGAN", 2020
 
-    They come in after half of the run (`late_ramp`), when the codes agree roughly: a cycle that
-    closes early holds on to whatever permutation it finds. With lambda_dom=0 D_z only watches.
+    They start after half of the run (`late_ramp`), when the codes roughly agree. An early cycle
+    loss would keep a wrong permutation. With lambda_dom=0 D_z trains, but the encoders ignore it.
     """
 
     def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
@@ -260,9 +259,9 @@ class CommonSpace(AlignedCodes):
         return total + late * more, parts | named
 
     def translated_loss(self, batch):
-        """lambda_gan, lambda_cyc and lambda_sem times their terms, and the terms by name."""
+        """(total, parts) of the three terms: their weighted sum, and the terms by name."""
         x, y, fake_x, fake_y = (batch[name] for name in ("x", "y", "fake_x", "fake_y"))
-        again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # the codes of x and y, once more
+        again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # codes of the translated x and y
         terms = {}
         if self.lambda_gan:
             terms["gan"] = wgan_generator_loss(self.D_x(fake_x))
@@ -278,7 +277,7 @@ class CommonSpace(AlignedCodes):
 
     def discriminator_loss(self, batch):
         total, parts = super().discriminator_loss(batch)
-        if not self.lambda_gan or not late_ramp(self.progress):  # D_x and D_y wait for their term
+        if not self.lambda_gan or not late_ramp(self.progress):  # D_x and D_y start with their term
             return total, parts
         fake_x = kept(batch, "fake_x", lambda: self.G_x(self.code(self.E_y(batch["y"]))))
         fake_y = kept(batch, "fake_y", lambda: self.G_y(self.code(self.E_x(batch["x"]))))
@@ -288,14 +287,13 @@ class CommonSpace(AlignedCodes):
 
 
 class ShuffledColours(CommonSpace):
-    """`CommonSpace`, for which red, green and blue change places in some images at first.
+    """`CommonSpace` that reorders red, green and blue in some images early in the run.
 
-    shuffle: the share of the images whose channels come in another order, in the first quarter of
-    the run; it fades out before the terms of `CommonSpace` come in. Colours that are equally
-    frequent may trade places, and no term notices. Now the trade has to hold in all six orders at
-    once, and in one of them the two colours lie among others: what is left are maps that turn
-    similar colours into similar ones. Why such simple maps keep the meaning: Galanti, Wolf,
-    Benaim, ICLR 2018.
+    shuffle: the share of images with reordered channels in the first quarter of the run. It falls
+    to 0 before the terms of `CommonSpace` start. Without it, a method can swap two equally frequent
+    colours, and no term notices. With it, the swap must work in all six channel orders, where the
+    two colours have other neighbours. Only maps from similar to similar colours pass this test.
+    Galanti, Wolf, Benaim, ICLR 2018, explain why such simple maps keep the meaning.
     """
 
     def __init__(self, *coders, shuffle=0.0, **weights):
@@ -303,7 +301,7 @@ class ShuffledColours(CommonSpace):
         self.shuffle = shuffle
 
     def shuffled(self, batch):
-        """The batch as this step shows it: every image draws its own order, X and Y alike."""
+        """The batch of this step: every image of X and of Y gets its own random channel order."""
         share = self.shuffle * (1 - late_ramp(self.progress, 0.25, 0.5))
         return {k: shuffled_colours(batch[k], share) for k in ("x", "y")} if share else batch
 

@@ -1,4 +1,4 @@
-"""CycleGAN: what went to Y must come back to the x it came from."""
+"""CycleGAN: a translation into Y must lead back to the x that it came from."""
 
 from gantutor.losses import (
     ImagePool,
@@ -12,7 +12,7 @@ from gantutor.methods.direct import Direct
 
 
 class OneWayCycleGAN(Direct):
-    """x -> G_xy -> y' -> G_yx -> x again: `Direct` and one term more.
+    """x -> G_xy -> y' -> G_yx -> x again: `Direct` plus the cycle term.
 
     Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent
     Adversarial Networks", ICCV 2017, the forward half of eq. 3. G_yx has no discriminator here:
@@ -44,8 +44,8 @@ class CycleGAN(OneWayCycleGAN):
     adversarial(G_xy, D_y) + adversarial(G_yx, D_x) + lambda_cyc (|G_yx(G_xy(x)) - x|
     + |G_xy(G_yx(y)) - y| + lambda_idt (|G_xy(y) - y| + |G_yx(x) - x|)), all means.
 
-    lambda_idt multiplies lambda_cyc, as in the authors' code (there 10 and 0.5); 0 leaves the
-    identity term out, and its two passes with it.
+    lambda_idt multiplies lambda_cyc, as in the authors' code (lambda_cyc=10, lambda_idt=0.5). With
+    0, the identity term and its two forward passes are left out.
     """
 
     def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, lambda_idt=0.0, pool_size=50):
@@ -71,7 +71,7 @@ class CycleGAN(OneWayCycleGAN):
         return total, parts
 
     def fakes(self, batch):
-        """(fake_x, fake_y): G's translations of this batch, without their graph."""
+        """(fake_x, fake_y): the generators' translations of this batch, detached."""
         return (kept(batch, "fake_x", lambda: self.G_yx(batch["y"])),
                 kept(batch, "fake_y", lambda: self.G_xy(batch["x"])))
 

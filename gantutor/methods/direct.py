@@ -1,4 +1,4 @@
-"""Direct transformation without a constraint: the generator only has to please D_y."""
+"""Direct transformation without a constraint: the generator only has to fool D_y."""
 
 from torch import nn
 
@@ -9,11 +9,11 @@ from gantutor.methods import detached, kept
 class Direct(nn.Module):
     """G_xy against D_y, nothing else (Lee, GAN lecture 3, "direct transformation").
 
-    What keeps G_xy(x) tied to x is only that a simple network finds it easier to change little
+    No term asks G_xy(x) to match x. But a simple network tends to change little
     (Galanti, Wolf, Benaim, ICLR 2018).
 
-    G_xy: (N, 3, H, W) -> (N, 3, H, W) in [-1, 1]; D_y: images -> scores, one a patch.
-    pool_size: earlier translations D_y is also shown (0: none).
+    G_xy: (N, 3, H, W) -> (N, 3, H, W) in [-1, 1]; D_y: images -> scores, one per patch.
+    pool_size: number of earlier translations that are kept for D_y (0: none).
     """
 
     ships = ("G_xy",)
@@ -35,7 +35,7 @@ class Direct(nn.Module):
         return adversarial, detached(G_xy=adversarial)
 
     def discriminator_loss(self, batch):
-        fake_y = kept(batch, "fake_y", lambda: self.G_xy(batch["x"]))  # D's step must not move G
-        fake_y = self.pool_y(fake_y)  # D sees some older translations in its place
+        fake_y = kept(batch, "fake_y", lambda: self.G_xy(batch["x"]))  # D's step must not train G
+        fake_y = self.pool_y(fake_y)  # some are replaced by older translations
         loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
         return loss, detached(D_y=loss)

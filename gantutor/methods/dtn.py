@@ -1,4 +1,4 @@
-"""DTN: a fixed encoder, and consistency in its codes instead of in pixels."""
+"""DTN: a fixed encoder, and a consistency loss on its codes instead of on pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -10,17 +10,17 @@ FAKE_X, FAKE_Y, REAL_Y = 0, 1, 2  # D's three classes
 
 
 class DTN(nn.Module):
-    """G = g(f(x)): f was trained on X beforehand and stays as it is, only g learns.
+    """G = g(f(x)): f was trained on X beforehand and is frozen. Only g learns.
 
     Taigman, Polyak, Wolf, "Unsupervised Cross-Domain Image Generation", ICLR 2017, eq. 3 to 7.
-    D tells three classes apart: G(x), G(y) and real y; g wants both of its outputs taken for real.
+    D has three classes: G(x), G(y) and real y. g wants D to take both of its outputs for real y.
 
-    lambda_const  f(G(x)) = f(x), squared error: what f sees of x is still to be seen (L_CONST)
-    lambda_tid    G(y) = y, absolute error: what is in Y already stays (L_TID)
+    lambda_const  f(G(x)) = f(x), squared error: f must see the same in G(x) as in x (L_CONST)
+    lambda_tid    G(y) = y, absolute error: images that are already in Y do not change (L_TID)
 
-    f: images -> codes, put into eval mode and frozen here, for good: an f that learns could make
-    all codes alike. g: codes -> images. D: images -> (N, 3) logits. Weights: the paper's for digits
-    are 15 and 15.
+    f: images (N, 3, H, W) -> codes. It is frozen here and stays in eval mode, because an f that
+    learns could make all codes alike. g: codes -> images. D: images -> (N, 3) logits. For digits
+    the paper uses the weights 15 and 15.
     """
 
     ships = ("f", "g")

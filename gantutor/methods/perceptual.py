@@ -1,4 +1,4 @@
-"""The VGG constraint: a fixed network must find x and G_xy(x) alike."""
+"""The VGG constraint: x and G_xy(x) must have similar features in a fixed network."""
 
 from gantutor.losses import perceptual_loss
 from gantutor.methods import Frozen, detached
@@ -6,13 +6,13 @@ from gantutor.methods.direct import Direct
 
 
 class Perceptual(Direct):
-    """`Direct` and one term more: `embed` must see in G_xy(x) what it sees in x.
+    """`Direct` plus one term: embed(G_xy(x)) must be close to embed(x).
 
     Lee, GAN lecture 3, "direct transformation", with a pretrained network as the constraint; the
     term is the content (feature reconstruction) loss of Johnson, Alahi, Fei-Fei, ECCV 2016.
 
     embed: images -> features of any shape, frozen, e.g. `gantutor.vgg.vgg_features()`;
-    `nn.Identity()` makes it an L1 constraint on pixels. It is no player: nothing trains it.
+    `nn.Identity()` makes it an L1 constraint on pixels. It is never trained.
     lambda_vgg: the term's weight; 0 is `Direct`.
     """
 

@@ -15,14 +15,14 @@ from gantutor.methods.cyclegan import CycleGAN
 
 
 class DiscoGAN(CycleGAN):
-    """The cycle with cross-entropy, squared error, and D's features matched on average.
+    """CycleGAN with cross-entropy, a squared cycle error and feature matching.
 
     Kim, Cha, Kim, Lee, Kim, "Learning to Discover Cross-Domain Relations with Generative
     Adversarial Networks", ICML 2017, eq. 5 and 6, with the weights of the authors' code:
     (1 - rate) (0.1 adversarial + 0.9 feature matching) + rate squared cycle error, each direction.
-    Three departures from that code: its rate is 0.01 for the first 10,000 steps and 0.5 afterwards,
-    here it is fixed; it sums the feature matching over D's layers, here it is their mean; of three
-    of its iterations two train the generators and one trains D, here both play in every step.
+    Three differences from that code. Its rate is 0.01 for 10,000 steps, then 0.5; here it is fixed.
+    It sums the feature matching over D's layers; here we average. Two of three of its iterations
+    train the generators, one trains D; here both are trained in every step.
 
     D_x, D_y must have `features(images)`, as `SmallDiscriminator` has. No pool, as in the paper.
     """
@@ -53,15 +53,15 @@ class DiscoGAN(CycleGAN):
 
 
 class DualGAN(CycleGAN):
-    """The cycle with a Wasserstein critic.
+    """CycleGAN with Wasserstein critics.
 
     Yi, Zhang, Tan, Gong, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation",
-    ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. Two departures:
-    the critics are kept Lipschitz by a gradient penalty (Gulrajani et al., 2017) instead of by
-    clipping their weights, and the generators see no dropout noise.
+    ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. Two differences:
+    a gradient penalty (Gulrajani et al., 2017) replaces weight clipping, and the generators have
+    no dropout noise.
 
-    noise: standard deviation, images in [-1, 1], of what is added to a translation before the
-    way back, so that nothing faint survives it: the defence of Bashkirova, Usman, Saenko,
+    noise: standard deviation (images in [-1, 1]) of the noise added to a translation before the
+    way back. It destroys faint patterns. This is the defence of Bashkirova, Usman, Saenko,
     "Adversarial Self-Defense for Cycle-Consistent GANs", NeurIPS 2019.
     """
 

@@ -1,4 +1,4 @@
-"""StarGAN: one generator for every domain, a domain being a code."""
+"""StarGAN: one generator for all domains. A code names the domain."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from gantutor.models import SmallBlock, require_images, with_coordinates
 def with_code(x, code):
     """(N, C, H, W), (N, c) -> (N, C + c, H, W): every number of a code as one constant plane.
 
-    ValueError where there is not one code an image.
+    ValueError if there is not one code per image.
     """
     if code.ndim != 2 or len(code) != len(x):
         raise ValueError(f"code: expected shape ({len(x)}, c) for {len(x)} images, "
@@ -26,7 +26,7 @@ def with_code(x, code):
 
 
 class StarGANBlock(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))), zero padding, a learned scale and shift a channel."""
+    """x + norm(conv(relu(norm(conv(x))))), zero padding, scale and shift per channel."""
 
     def __init__(self, width):
         super().__init__()
@@ -43,9 +43,9 @@ class StarGANBlock(nn.Module):
 class StarGANGenerator(nn.Module):
     """The authors' generator, layer for layer and name for name: width 64, 6 blocks at 128 px.
 
-    Choi et al., CVPR 2018, appendix, table 4. Zero padding is needed: a code is a constant plane,
-    and reflected at the border it stays constant through the first convolution, so that the
-    instance normalisation after it subtracts it, code and all.
+    Choi et al., CVPR 2018, appendix, table 4. Zero padding is needed. With reflection padding, a
+    code's constant plane is still constant after the first convolution. The instance
+    normalisation then subtracts it, and the code is lost.
 
     x (N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 8 (ValueError otherwise), code
     (N, codes); output (N, 3, H, W) in (-1, 1).
@@ -106,9 +106,9 @@ class StarGANDiscriminator(nn.Module):
 class SmallStarGenerator(nn.Module):
     """The CPU notebook's generator: draws a change of x, without normalisation.
 
-    `downs` stride-2 convolutions of x, coordinates and code planes, `blocks` residual blocks, and
-    the change, magnified again: x + f(x, code), so that what stays costs nothing. It may leave
-    [-1, 1] a little, where D refuses it; clamp before showing or judging.
+    `downs` stride-2 convolutions of x, coordinates and code planes, then `blocks` residual blocks.
+    The result is upsampled and added: x + f(x, code). So unchanged pixels need no learning. Values
+    may leave [-1, 1] a little, and D learns to reject that. Clamp before showing or judging.
 
     x (N, 3, H, W) in [-1, 1], H and W multiples of 2^downs (ValueError otherwise), code
     (N, codes); output (N, 3, H, W).
@@ -151,14 +151,14 @@ def choice_loss(logits, labels):
 
 
 class StarGAN(nn.Module):
-    """One G(x, code) for every domain; D says real or not, and which domain.
+    """One G(x, code) for all domains. D has two outputs: real or fake, and which domain.
 
     Choi, Choi, Kim, Ha, Kim, Choo, "StarGAN: Unified Generative Adversarial Networks for
     Multi-Domain Image-to-Image Translation", CVPR 2018, eq. 5 and 6, with Wasserstein critic and
     gradient penalty (eq. 8). Batches are {"x": (N, 3, H, W), "code": (N, c)}.
 
-    The targets are the batch's own codes in another order: they occur in the data together, so no
-    target has two hair colours. A batch of one image is never asked for another domain.
+    The targets are the batch's own codes in another order. So every target occurs in the data, and
+    none has two hair colours. In a batch of one image the target is always the image's own code.
     """
 
     ships = ("G",)
@@ -205,11 +205,11 @@ class StarGAN(nn.Module):
 
 
 class JointStarGAN(StarGAN):
-    """StarGAN on two sets that label different things: code = [A's | B's | mask 2].
+    """StarGAN on two sets with different labels: code = [A's labels | B's labels | mask 2].
 
-    Choi et al., CVPR 2018, section 3.3. D classifies without a mask, over A's and B's labels
-    together; of its logits only the block that an image's own set knows is judged. Targets stay
-    within a set. blocks: the two blocks' widths.
+    Choi et al., CVPR 2018, section 3.3. D gets no mask. It has logits for A's and B's labels, and
+    the loss uses only those that the image's own set labels. Targets stay within a set. blocks:
+    the number of A's and of B's labels.
     """
 
     def __init__(self, G, D, blocks, **weights):

@@ -1,4 +1,4 @@
-"""The ceiling: the same generators, trained on true pairs, which no unpaired method may see."""
+"""The supervised ceiling: the same generators, trained on pairs that other methods never see."""
 
 from torch import nn
 from torch.nn import functional as F
@@ -7,7 +7,7 @@ from gantutor.methods import detached
 
 
 class Supervised(nn.Module):
-    """The generator trained with an L1 loss on the pairs: batches are {"x", "y"} pair by pair."""
+    """G_xy trained with an L1 loss. Batches hold true pairs {"x", "y"}, both (N, 3, H, W)."""
 
     ships = ("G_xy",)
 
@@ -27,7 +27,7 @@ class Supervised(nn.Module):
 
 
 class SupervisedPair(Supervised):
-    """Both directions on the pairs, each alone: a way back that had nothing to hide from."""
+    """Both directions, each trained alone on the pairs. So G_xy has no reason to hide anything."""
 
     ships = ("G_xy", "G_yx")
 
@@ -50,8 +50,8 @@ class SupervisedPair(Supervised):
 class SupervisedEdits(nn.Module):
     """StarGAN's generator trained on true edited pictures: batches are {"x", "y", "code"}.
 
-    L1 where an edit changes the picture plus L1 elsewhere, each a mean of its own: in a mean over
-    the whole picture a mouth of a few pixels is lost, and some seeds never learn to change it.
+    The loss is the mean L1 where an edit changes the picture plus the mean L1 elsewhere. In one
+    mean over the whole picture a small mouth counts little: some seeds never learn to change it.
     """
 
     ships = ("G",)
