@@ -2,22 +2,22 @@
 
 The course, to be read in this order:
 
-    losses          what players lower, and the pool of earlier translations
+    losses          what the players minimise, and the pool of earlier translations
     models          generators and discriminators
     autoencoders    encoders and decoders, and how much of them is shared
-    vgg             a fixed network that sees
+    vgg             a fixed, pretrained network
     methods         one file per section of the lecture: direct, perceptual, cyclegan, relatives,
                     stargan, common_space, dtn, supervised
     training        the two-player loop
 
 The laboratory around it:
 
-    saving, state   files that are whole or not there; what a training state holds
+    saving, state   atomic files; what a training state holds
     official        the authors' released weights
     data            packs and folders in, batches out
-    evaluate        the one panel, and who opens the hidden pairs
+    evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
-    show, widgets   pictures; what one can click
+    show, widgets   pictures; interactive controls
     check           the exercises
     machine         threads, and how long things take here
 """
@@ -34,7 +34,7 @@ be_polite()  # before torch is imported
 
 
 def profile():
-    """"test" (seconds, what pytest runs), "cpu" (the default: minutes a notebook) or "gpu".
+    """"test" (seconds, what pytest runs), "cpu" (the default: minutes per notebook) or "gpu".
 
     Set in one place, the environment variable GANTUTOR_PROFILE. ValueError for another name.
     """

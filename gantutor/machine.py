@@ -1,4 +1,4 @@
-"""Manners on a shared machine: how many threads, how they wait, and how long things take here."""
+"""Threads on a shared machine: how many, how they wait, and how long training takes here."""
 
 import os
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 # Seconds for `work` on two quiet cores of the machine on which the notebooks' minutes were measured
 # (AVX-512, torch 2.14).
-REFERENCE = 0.080
+REFERENCE = 0.055
+MUCH = 1.5  # times as slow: several threads are then held up by somebody else's work
 
 
 def allowed_cores():
@@ -46,11 +47,11 @@ def _quota(root="/sys/fs/cgroup", own="/proc/self/cgroup"):
 
 
 def be_polite():
-    """Threads that wait do not spin, and there are no more of them than this process may use.
+    """Limits torch's threads to the cores this process may use. Waiting threads sleep.
 
-    Called when gantutor is imported, and of use where torch is not imported yet. What the user
-    has set in OMP_WAIT_POLICY and OMP_NUM_THREADS stays; GANTUTOR_THREADS comes before both
-    OMP_NUM_THREADS and the count of cores. ValueError for a GANTUTOR_THREADS that is no count.
+    Called when gantutor is imported. It has its full effect only before torch is imported.
+    OMP_WAIT_POLICY and OMP_NUM_THREADS stay as the user set them. GANTUTOR_THREADS overrides
+    OMP_NUM_THREADS and the number of cores. ValueError if it is no whole number of at least 1.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     asked = os.environ.get("GANTUTOR_THREADS")
@@ -65,7 +66,7 @@ def be_polite():
 
 
 def seconds_a_step(repeats=9):
-    """The median time of one fixed piece of training work with the threads that torch uses now."""
+    """Median seconds of one fixed piece of training work, with torch's present thread count."""
     import torch
 
     from gantutor.models import SmallGenerator
@@ -81,22 +82,23 @@ def seconds_a_step(repeats=9):
 
 
 def choose_threads():
-    """(threads, seconds): one thread where that is faster, for instance beside another busy kernel.
+    """(threads, seconds per piece of work): one thread where several are much slower.
 
-    Two threads that wait for each other are slower than one as soon as one of them has to share its
-    core. GANTUTOR_THREADS or OMP_NUM_THREADS, where the user has set them, are not changed.
+    Two threads wait for each other. As soon as one of them has to share its core with another busy
+    process, both are slower than one thread alone. A number that the user has set stays.
     """
     import torch
 
     many = torch.get_num_threads()
-    found = {many: seconds_a_step()}
-    if many > 1 and not _SET_BY_USER:
-        torch.set_num_threads(1)
-        found[1] = seconds_a_step()
-        best = min(found, key=found.get)
-        torch.set_num_threads(best)
-        return best, found[best]
-    return many, found[many]
+    together = seconds_a_step()
+    if many == 1 or _SET_BY_USER:
+        return many, together
+    torch.set_num_threads(1)
+    alone = seconds_a_step()
+    if together > MUCH * alone:
+        return 1, alone
+    torch.set_num_threads(many)
+    return many, together
 
 
 def expect(minutes):

@@ -1,16 +1,16 @@
-"""The authors' released weights -> ours: the same networks under other names."""
+"""Converts the authors' released weights to ours: the same networks, other layer names."""
 
 from gantutor.models import PatchDiscriminator, ResnetGenerator
 
-# What checkpoints of older versions carry and InstanceNorm does not use.
+# Checkpoints of older versions contain these. InstanceNorm does not use them.
 RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def official_names(net):
     """Our layer's name -> its name in the official pytorch-CycleGAN-and-pix2pix code.
 
-    The official networks are one nn.Sequential called `model`, in which padding, normalisation
-    and activation layers count too; hence the gaps. `conv_block` is one inside a residual block.
+    The official networks are one nn.Sequential called `model`. Its padding, normalisation and
+    activation layers have numbers too: hence the gaps. TypeError for another kind of network.
     """
     if isinstance(net, PatchDiscriminator):
         # conv, LeakyReLU, then (conv, InstanceNorm, LeakyReLU) again and again, and a last conv
@@ -60,7 +60,7 @@ def official_cyclegan_state(net, state):
 def official_stargan_state(state):
     """An official StarGAN state dict for `load_state_dict`: the names are the same.
 
-    Dropped: "module." prefixes, and the running statistics of the authors' InstanceNorm, which
-    their own test never uses (it stays in training mode; in eval mode the pictures break).
+    Dropped: "module." prefixes, and the running statistics of the authors' InstanceNorm. Their own
+    test does not use them: it stays in training mode. In eval mode the pictures would be wrong.
     """
     return {k.removeprefix("module."): v for k, v in state.items() if not k.endswith(RUNNING)}

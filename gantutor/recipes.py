@@ -2,9 +2,9 @@
 
     gantutor train landscapes_cyclegan --seed 0
 
-A row is read left to right as a sentence: on this pack, train this method, for so many steps. Names
-are only names: nothing is read out of them. RECIPES ship as checkpoints. Of the rungs of the LADDER
-and the points of the SWEEP only the numbers are kept. `gantutor.runs` trains and judges rows.
+A row reads like a sentence: on this pack, train this method, for so many steps. No code parses the
+names. RECIPES ship as checkpoints. For the rungs of the LADDER and the points of the SWEEP only the
+numbers are kept. `gantutor.runs` trains and judges rows.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ from gantutor.vgg import vgg_features
 
 class Recipe(NamedTuple):
     """One run. batches: (batch_size, seed) -> what `fit` draws from; make: () -> the untrained
-    method; judge: trained method -> its panel; the rest are `fit`'s arguments, settings the less
-    usual ones.
+    method; judge: trained method -> its panel. The rest are `fit`'s arguments, in `settings` the
+    less common ones.
     """
 
     batches: Callable
@@ -62,7 +62,7 @@ def row(pack, make, steps, lr=1e-3, batch_size=16, *, paired=False, code=None, l
 
 
 # ------------------------------------------------------------------ networks
-# Landscapes change their input. Avatars are drawn from nothing, because shapes change.
+# Generators of landscapes change their input. Those of avatars draw anew, because shapes change.
 
 D = SmallDiscriminator
 Shallow = partial(SmallGenerator, width=24, blocks=0, downs=1)
@@ -75,8 +75,8 @@ A, B = faces.BLOCKS
 
 
 def constrained(embed, weight, G=Deep, D_y=D, **settings):
-    """A generator held by `embed`: () -> a network that must see x and G_xy(x) alike."""
-    G_xy, D_y = G(), D_y()  # first, so that they start as the unconstrained ones of the seed do
+    """A `Perceptual` method. embed: () -> the network whose features must stay similar."""
+    G_xy, D_y = G(), D_y()  # made first: same start as the unconstrained run of this seed
     return Perceptual(G_xy, D_y, embed(), weight, **settings)
 
 
@@ -93,7 +93,7 @@ def joint(size=32):
 
 
 class UnmaskedGenerator(nn.Module):
-    """A generator that is not shown the mask, the code's last two places: for the ablation."""
+    """A generator that does not see the mask, the code's last two numbers: for the ablation."""
 
     def __init__(self, G):
         super().__init__()
@@ -110,7 +110,7 @@ def joint_without_mask_in_G():
 
 
 def judge_pair(method):
-    """The panel of a CycleGAN between brown and black hair, on those two edits alone."""
+    """The panel of a CycleGAN between brown and black hair, on these two edits only."""
     found = panel(Coded(method, "black hair").translate, FACES,
                   questions=faces.hair_questions("brown hair", "black hair"))
     return {name: value for name, value in found.items() if name != "by attribute"}
@@ -155,9 +155,9 @@ RECIPES = {
     "landscapes_medium": landscapes(lambda: Direct(Medium(), D())),
     "landscapes_deep": landscapes(lambda: Direct(Deep(), D())),
     "landscapes_supervised": landscapes(lambda: Supervised(Medium()), paired=True),
-    # D sees one image at a time: nothing says that they must differ.
+    # D sees one image at a time, so it cannot notice that all outputs are alike.
     "avatars_collapsed": avatars(lambda: Direct(Drawer(), D()), 1500, 5e-4),
-    # D sees the spread of a batch; no pool, whose older images would look diverse.
+    # D sees the spread over a group of images. No pool: its older images would look diverse.
     "avatars_direct": avatars(
         lambda: Direct(Drawer(), D(group=4), pool_size=0), 2400, batch_size=32),
     "avatars_supervised": avatars(lambda: Supervised(Drawer()), 1500, paired=True),
@@ -194,13 +194,13 @@ RECIPES = {
     # Notebook 04: two half-labelled sets of faces; the weights are those of StarGAN's paper.
     "faces_joint": edits(joint),
     "faces64_joint": row(FACES.at(64), partial(joint, 64), 5000),
-    # One table with zeros for "unknown", and StarGAN as it is.
+    # One table with zeros for "unknown", and plain StarGAN.
     "faces_merged": edits(lambda: StarGAN(*star_networks(32, A + B, A + B)),
                           code=faces.unmasked_code, load=partial(faces.unpaired, mask=False)),
     "faces_nomask": edits(joint_without_mask_in_G),
     "faces_supervised": edits(lambda: SupervisedEdits(star_networks(32, A + B + 2, A + B)[0]),
                               steps=8000, paired=True),
-    # One pair of domains of the 48.
+    # One pair of the 48 domains.
     "faces_brownblack": Recipe(
         partial(faces.two_hair_colours, "brown hair", "black hair", 32),
         lambda: CycleGAN(*(SmallGenerator(width=32, blocks=3, downs=1) for _ in range(2)),
@@ -217,14 +217,14 @@ RECIPES = {
 
 # -------------------------------------- the ladder of notebooks 05 to 07: only numbers are kept
 
-# How often the encoders play: in notebooks 05, 06 and 07, and in 07's table of every subset.
+# Number of encoder steps: in notebooks 05, 06 and 07, and in 07's table of every subset.
 STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
-# Where codes are aligned, D_z plays twice for one step of the encoders, and its rate stays.
+# Where codes are aligned, D_z trains twice per encoder step, with a constant learning rate.
 D_Z_PLAYS = {"n_critic": 2, "decay_d": False}
 
 
 class Rung(NamedTuple):
-    """A recipe over `seeds` seeds; more: trained method -> further numbers; ships: as what."""
+    """A recipe for `seeds` seeds. more: trained method -> more numbers. ships: as which recipe."""
 
     recipe: Recipe
     seeds: int
@@ -236,7 +236,7 @@ all_shared = partial(common_space, 4)
 
 
 def rung(steps, seeds, more=None, *, make=all_shared, settings=None, **weights):
-    """A `Rung` on the avatars; steps: how often the encoders play."""
+    """A `Rung` on the avatars. steps: number of encoder steps."""
     settings = settings or {}
     return Rung(avatars(partial(make, **weights), steps * settings.get("n_critic", 1),
                         precision="auto", settings=settings), seeds, more)
@@ -277,7 +277,7 @@ ABLATION["all, and D_x, D_y"] = rung(SHORT, 2, **UNSHUFFLED)
 LIVE = {"all remedies, live": rung(LIVE_STEPS, 5, **REMEDIES),
         "all but shuffling, live": rung(LIVE_STEPS, 3, **UNSHUFFLED)}
 sharp = partial(sharpness, pack=AVATARS.at(64))
-# The shipped runs themselves, and more seeds of them than ship.
+# The shipped runs, with more seeds than ship.
 CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, seeds, more in (
     ("all remedies", "avatars_remedies", 5, None),
     ("all remedies, 64 px", "avatars64_remedies", 1, sharp),

@@ -1,8 +1,8 @@
 """Rows of `gantutor.recipes`: trained, judged, stored, loaded.
 
-A reader's own runs go to the folder ``runs``. What ships lies in ``data``, is listed in
-``data/sha256.json``, and only what is listed there is read by the course's tables; `ship=True`
-writes there.
+A reader's own runs go to the folder ``runs``. What ships lies in ``data`` and is listed in
+``data/sha256.json``. The course's tables read only what is listed there. `ship=True` writes to
+``data``.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ def make(name):
 
 
 def batches(name, seed=0):
-    """The training batches of recipe `name`; pairs for a supervised ceiling alone."""
+    """The training batches of recipe `name`; pairs only for a supervised ceiling."""
     return recipe(name).batches(recipe(name).batch_size, seed)
 
 
@@ -93,7 +93,7 @@ def described(row, method, steps=None):
 
 
 def trained(row, seed=0, steps=None, **options):
-    """(method, history) of a row after its run, the networks in the precision in which they ship.
+    """(method, history) of a row after its run. The networks are rounded as they ship, to float16.
 
     steps: instead of the row's own. options: further arguments of `fit`.
     """
@@ -102,15 +102,15 @@ def trained(row, seed=0, steps=None, **options):
     steps = row.steps if steps is None else steps
     history = fit(method, data, steps, lr=row.lr, precision=row.precision, **row.settings,
                   **options)
-    for net in networks(method).values():  # what ships is what is judged: float16 precision
+    for net in networks(method).values():  # the judge gets what ships: float16 precision
         net.half().float()
     return method.eval().requires_grad_(False), history
 
 
 def train(name, seed=0, steps=None, progress=True, ship=False):
-    """Trains recipe `name`, saves its networks with all about the run; returns its panel.
+    """Trains recipe `name`, saves its networks and the run's metadata, and returns its panel.
 
-    The file lies in ``runs``, or, with ship=True, where it replaces what the course ships.
+    The file goes to ``runs``. With ship=True it replaces the checkpoint that the course ships.
     """
     row, began = recipe(name), time.perf_counter()
     require_writable(checkpoint_path(name, seed, ship))
@@ -159,7 +159,7 @@ def rejudge(name, seed=0):
     """Writes the panel of a shipped checkpoint again, after a judge has changed."""
     path, method = checkpoint_path(name, seed), load(name, seed)
     metadata = read_metadata(path) | {"panel": json.dumps(recipe(name).judge(method))}
-    # Only where they are missing: they are the run's own, whatever the row says today.
+    # Only if they are missing: the stored ones describe the run, even if the row has changed.
     metadata.setdefault("hyperparameters", json.dumps(described(recipe(name), make(name))))
     save_weights(path, networks(method), metadata, half=True)
     list_what_ships()
@@ -202,7 +202,7 @@ def rung(name):
 
 
 def add_point(file, point, ship):
-    """Stores one point, every number with four decimals: no share of 300 people needs more."""
+    """Stores one point, every number with four decimals (enough for shares of 300 people)."""
     done = [*points(file, ship), point]
     lines = (json.dumps(json.loads(json.dumps(p), parse_float=lambda v: round(float(v), 4)),
                         separators=(",", ":")) for p in done)
@@ -213,7 +213,7 @@ def add_point(file, point, ship):
 
 
 def measure_rung(name, seed=0, steps=None, **options):
-    """One rung trained, or loaded where it ships as a checkpoint; its panel and further numbers."""
+    """Trains one rung, or loads it if it ships. Returns its panel and its further numbers."""
     rung = LADDER[name]
     if rung.ships and seed in seeds(rung.ships):
         method = load(rung.ships, seed)
@@ -223,13 +223,13 @@ def measure_rung(name, seed=0, steps=None, **options):
 
 
 def measure_sweep(point, seed=0, steps=None, **options):
-    """One point of the sweep trained; its panel."""
+    """Trains one point of the sweep. Returns its panel."""
     method, _ = trained(SWEEP[point], seed, steps, **options)
     return {"panel": SWEEP[point].judge(method)}
 
 
 def missing_points(names=(), ship=True):
-    """[(file, what names the point, a function that measures it)] of all that is not there yet."""
+    """[(file, key of the point, function that measures it)] of all points not measured yet."""
     wanted = names or LADDER
     every = [("common_space", {"rung": name, "seed": seed}, partial(measure_rung, name, seed))
              for seed in range(max(LADDER[name].seeds for name in wanted)) for name in wanted
@@ -244,9 +244,9 @@ def missing_points(names=(), ship=True):
 
 
 def measure_points(names=(), ship=False):
-    """Measures all missing points of the rungs `names`, or of ladder and sweep; a line for each.
+    """Measures all missing points of the rungs `names`, or of ladder and sweep. Prints each.
 
-    A run that is stopped goes on with the next missing point.
+    If it is stopped, the next call continues with the next missing point.
     """
     for file, key, measure in missing_points(names, ship):
         point = key | measure()

@@ -1,6 +1,6 @@
-"""Files that are whole or not there: weights, training states, and what a state belongs to.
+"""Atomic files (complete or absent): weights, training states, and what a state belongs to.
 
-The ground floor: this module imports nothing of gantutor, and every other may import it.
+This module imports nothing of gantutor. Every other module may import it.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def data_folder():
 
 
 def target(path):
-    """`path` with ~ expanded and links followed: the file that a write really changes."""
+    """`path` with ~ expanded and links followed: the file that a write changes."""
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
@@ -56,7 +56,7 @@ def atomically(path, write):
         write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        with suppress(OSError):  # safetensors makes files for their owner alone; vfat has no modes
+        with suppress(OSError):  # safetensors: mode 600; vfat has no modes
             os.chmod(temporary, mode)
         os.replace(temporary, place)
     except Exception as error:
@@ -114,9 +114,9 @@ def save_weights(path, modules, metadata=None, half=False):
 def load_weights(path, modules):
     """Loads what `save_weights` wrote into the networks given; returns the metadata.
 
-    All or nothing: FileNotFoundError, or ValueError naming the file and the key that is missing or
-    misshapen, before the first network is changed. Networks of the file that are not asked for are
-    left alone.
+    FileNotFoundError, or ValueError naming the file and the key that is missing or has another
+    shape. On an error no network is changed. Networks of the file that are not asked for are
+    ignored.
     """
     with _open_weights(path) as file:
         keys, places, found = set(file.keys()), set(), []
@@ -221,9 +221,9 @@ def _with_arrays(value):
 def hyperparameters(method):
     """What a method was made with: {"class": name, "lambda_cyc": 10.0, ..., "G_xy": digest, ...}.
 
-    The numbers are those constructor arguments (of its class and of the classes it extends) that
-    the method keeps under their own names. Of each network it holds a digest of the layers, their
-    settings and the shapes of their parameters, not of the weights.
+    The numbers are the constructor arguments (also those of its base classes) that the method
+    stores under the same names. Of each network there is a digest of the layers, their settings
+    and the shapes of their parameters, not of the weights.
     """
     found = {"class": type(method).__name__} | settings_of(method)
     return found | {name: _architecture(net) for name, net in method.named_children()}
@@ -232,7 +232,7 @@ def hyperparameters(method):
 def settings_of(thing):
     """The constructor arguments that `thing` keeps as attributes of the same name, as plain values.
 
-    None and networks are left out. Of arrays there is a digest, of functions and objects the name.
+    None and networks are left out. Arrays become a digest, functions and objects their name.
     """
     names = [name for kind in type(thing).__mro__ if "__init__" in vars(kind)
              for name in inspect.signature(kind.__init__).parameters]

@@ -1,4 +1,4 @@
-"""Pictures: grids, curves, tables, the live preview and the sliders."""
+"""Pictures: grids, curves, tables, heatmaps and the live preview."""
 
 import html
 
@@ -27,9 +27,9 @@ def upscaled(array, factor):
 
 
 def grid(*rows, labels=None, title=None, width=10.0):
-    """A figure with one row of pictures a stack, the label at the row's left.
+    """A figure with one row of pictures per stack, the label at the row's left.
 
-    rows: image stacks (N, 3, H, W) in [-1, 1], all of one shape. Returns the figure.
+    rows: image stacks (N, 3, H, W) in [-1, 1]. ValueError if shapes differ. Returns the figure.
     """
     shapes = {tuple(r.shape) for r in rows}
     if len(shapes) != 1:
@@ -100,7 +100,7 @@ class LivePreview:
 
 
 def number(value):
-    """Three significant places, as a panel prints them; a dash where there is no number."""
+    """Three decimals, as a panel prints them. A dash if there is no number."""
     return "–" if value is None else value if isinstance(value, str) else f"{value:.3f}"
 
 
@@ -136,7 +136,7 @@ def panel_table(rows, keys=None, caption=""):
 
 
 def heatmaps(matrices, names=None, width=10.0):
-    """Confusion matrices side by side, rows normalised: {title: (n, n) counts}. The figure."""
+    """Figure of confusion matrices side by side, rows normalised: {title: (n, n) counts}."""
     figure, axes = plt.subplots(1, len(matrices), figsize=(width, width / len(matrices) + 0.3),
                                 dpi=110, squeeze=False)
     for axis, (title, counts) in zip(axes[0], matrices.items(), strict=True):

@@ -25,7 +25,7 @@ CPUINFO = Path("/proc/cpuinfo")
 class History(dict):
     """Losses by name, "step" and "seconds": equally long lists, one entry every few steps.
 
-    A term that joins during the run is NaN before that. precision: what the networks computed in.
+    A term that starts during the run is NaN before that. precision: the networks' number type.
     """
 
     precision = "float32"
@@ -57,7 +57,7 @@ def precision_of(device, precision):
 
 
 class Run:
-    """One training run. `half`: a step has begun and is not whole yet."""
+    """One training run. `half`: a step has begun and is not finished."""
 
     def __init__(self, method, data, settings, device):
         self.method, self.data, self.settings, self.device = method, data, settings, device
@@ -71,14 +71,14 @@ class Run:
         rates = {"generator": settings["lr"], "discriminator": settings["lr_d"]}
         self.optimisers = {player: torch.optim.Adam(p, rates[player], tuple(settings["betas"]))
                            for player, p in self.parameters.items() if p}
-        # One scale a player: the gradients of one must not stop the other.
+        # One scale per player: the gradients of one must not stop the other.
         self.scalers = {player: torch.amp.GradScaler(torch.device(device).type, enabled=(
             self.precision == "float16")) for player in self.optimisers}
         self.skipped = dict.fromkeys(self.optimisers, 0)  # how many steps in a row
         self.step, self.seconds, self.half = 0, 0.0, False
         self.history = History(step=[], seconds=[])
         self.history.precision = self.precision
-        self.parts = {}  # the latest of both players: G may sit out the steps that are logged
+        self.parts = {}  # the latest of both players: G may not train in the logged steps
         self.belongs = {}  # `fingerprint(run)`, where the run is saved
 
     def state(self):
@@ -114,7 +114,7 @@ class Run:
         self.half = True
 
     def undo(self):
-        """Makes the last whole step again."""
+        """Goes back to the last whole step."""
         self.restore(self.kept)
         self.half = False
 
@@ -126,7 +126,7 @@ class Run:
         save_state(path, self.state())
 
     def load(self, path, weights_only):
-        """Goes on from a state, or from its weights alone. ValueError; then nothing is changed."""
+        """Continues from a state, or only from its weights. On a ValueError nothing is changed."""
         state = load_state(path, VERSION)
         before, now = state.get("belongs", {}), self.belongs
         for name in () if weights_only else {**now, **before}:
@@ -151,13 +151,13 @@ class Run:
 
 
 def _parameters(networks):
-    """Every parameter that may learn, once: shared layers listed twice would be stepped twice."""
+    """Every trainable parameter once. A shared layer listed twice would be updated twice."""
     return list({id(p): p for net in networks for p in net.parameters()
                  if p.requires_grad}.values())
 
 
 def _cloned(value):
-    """A copy of a state. Not of tensors in lists: a pool's pictures are never written to."""
+    """A copy of a state. Tensors in lists (a pool's pictures) are shared, since none is changed."""
     if isinstance(value, dict):
         return {k: _cloned(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -166,11 +166,11 @@ def _cloned(value):
 
 
 def fingerprint(run):
-    """What a state must find again: settings, method, what learns, data. {name: plain value}."""
+    """What a resumed run must match: settings, method, frozen parts, data. {name: plain value}."""
     method, data = run.method, run.data
     if hasattr(data, "fingerprint"):
         described = data.fingerprint()
-    else:  # a reader's own batches: what they were made with, but for what moves on
+    else:  # a reader's own batches: their constructor arguments, without what a step changes
         moving = data.state_dict().keys()
         described = {"class": type(data).__name__} | {
             k: v for k, v in settings_of(data).items() if k not in moving}
@@ -224,5 +224,5 @@ def _number(name, value, limit="", allowed=lambda found: found < math.inf):
 
 
 def _is_truth(value):
-    """Whether it is True or False, of Python, numpy or torch: no number, though it counts as 1."""
+    """Whether it is a bool of Python, numpy or torch. `fit` does not take a bool as a number."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")

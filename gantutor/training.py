@@ -160,7 +160,7 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     load_state_dict(). Its fingerprint() -> dict, or else its constructor's arguments, identify it.
     lr, lr_d (None: lr), betas: Adam's rates for generators and discriminators, and its betas. The
     rates are constant for `decay_from` of the run, then fall linearly to 0 (not lr_d if
-    decay_d=False). n_critic: the generators train in the first of every n_critic steps.
+    decay_d=False). n_critic: discriminators train in every step, generators in every n_critic-th.
     device: where to run. precision: the number type of the networks, "float32", "bfloat16",
     "float16", or "auto" (bfloat16 if `device` has it natively, float16 on older GPUs, else
     float32). `History.precision` says what was used.

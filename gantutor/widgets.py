@@ -1,4 +1,4 @@
-"""What one can click: `FaceEditor` for StarGAN, `CodeExplorer` for a common space."""
+"""Interactive controls: `FaceEditor` for StarGAN, `CodeExplorer` for a common space."""
 
 import io
 
@@ -36,10 +36,10 @@ def code_text(code):
 
 
 def edit_in_turn(translate, x, now, wanted):
-    """One face edited into the record `wanted`, a set at a time; also the codes asked for.
+    """Edits one face into the record `wanted`, one set at a time. Returns the face and the codes.
 
-    Only blocks that differ are asked for, because no training code had both: first the appearance
-    (set A's code), then the expression (set B's). x (1, 3, H, W); now, wanted: (9,) records.
+    No training code had both blocks. So first the appearance is edited (set A's code), then the
+    expression (set B's), if they differ. x (1, 3, H, W); now, wanted: (9,) records.
     """
     asked = []
     for columns, attribute in ((slice(0, 3), "hair"), (slice(3, 4), "expression")):
@@ -53,7 +53,7 @@ class FaceEditor(widgets.VBox):
     """A slider for the face, a control for every attribute, and the picture they make.
 
     translate: (images, joint codes) -> images; size: 32 or 64 px. The picture shows input, edit,
-    hidden truth and error side by side; the line below it the codes and the L1 to the truth.
+    hidden truth and error side by side. The line below it shows codes and L1 to the truth.
     Another face starts with its own attributes.
     """
 
@@ -133,10 +133,10 @@ def attribute_choices():
 
 
 class CodeExplorer(widgets.VBox):
-    """Two people, and how much of an attribute: their codes mixed, moved along its direction.
+    """Mixes the codes of two people and adds an amount of an attribute's direction.
 
     z = (1 - mix) z_person + mix z_towards + amount * direction. method: a trained `CommonSpace`,
-    or what else has E_x, G_x and G_y; size: 32 or 64 px. The people are held-out X images; a
+    or a method with E_x, G_x and G_y; size: 32 or 64 px. The people are held-out X images; a
     direction comes from labelled training X images. The strip below goes from one person to the
     other in both styles, with the same amount added. The line is what the fixed classifier reads
     off the picture in Y.
@@ -152,7 +152,7 @@ class CodeExplorer(widgets.VBox):
         self.values = avatars.records("train_x")[:LABELLED]
         self.directions = {}  # (column, value): its direction, once it has been asked for
         choices = attribute_choices()
-        quiet = {"continuous_update": False}  # one picture a move, not one a pixel
+        quiet = {"continuous_update": False}  # one new picture per move, not per pixel
         last = len(self.x) - 1
         self.person = widgets.IntSlider(value=0, min=0, max=last, description="person", **quiet)
         self.attribute = widgets.Dropdown(options=choices, value=dict(choices)["glasses"],
@@ -192,7 +192,7 @@ class CodeExplorer(widgets.VBox):
         return self.directions[chosen]
 
     def code(self, mix):
-        """(len(mix), c, h, w): the codes at each mix, the amount of the attribute added."""
+        """(len(mix), c, h, w): the codes at each mix, plus the amount of the attribute."""
         mix = torch.as_tensor(mix).view(-1, 1, 1, 1)
         z = (1 - mix) * self.people[self.person.value] + mix * self.people[self.towards.value]
         return z + self.amount.value * self.direction()

@@ -99,7 +99,9 @@ def missing_setup(path, name):
     setup = code[0] if code else ""
     wanted = {"Colab badge": "colab-badge.svg" in text and f"]({badge})" in text,
               "setup cell, first of all code": 'find_spec("gantutor")' in setup
-              and f"git+https://github.com/{name}" in setup}
+              and f"git+https://github.com/{name}" in setup,
+              "measure of this machine in the setup cell": re.search(
+                  r"^machine\.expect\(minutes=[\d.]+\)$", setup, re.M)}
     return [f"{path.name}: no {what}" for what, there in wanted.items() if not there]
 
 
@@ -199,7 +201,8 @@ def test_these_checks_find_what_they_look_for(tmp_path):
     source = inspect.getsource(resolve("gantutor.losses.cycle_consistency_loss"))
     badge = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
              "(https://colab.research.google.com/github/a/gantutor/blob/main/notebooks/n.ipynb)")
-    setup = 'find_spec("gantutor")\n"git+https://github.com/a/gantutor"'
+    setup = ('find_spec("gantutor")\n"git+https://github.com/a/gantutor"\n'
+             "machine.expect(minutes=2)")
 
     def notebook(code, **named):
         made = [{"cell_type": "markdown", "metadata": {}, "source": named.get("badge", badge)}]
@@ -222,4 +225,4 @@ def test_these_checks_find_what_they_look_for(tmp_path):
     assert len(stored_results(notebook("1", outputs=[{"output_type": "stream"}]))) == 2
     assert too_long(notebook("1\n" * 40)) == [] and len(too_long(notebook("1\n" * 41))) == 1
     assert len(missing_setup(notebook("1", badge="# Title"), "a/gantutor")) == 1
-    assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 1
+    assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 2

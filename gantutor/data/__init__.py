@@ -1,7 +1,7 @@
 """Packs and folders in, batches out: batches first, then one module per pack.
 
-Training sees only batches. The hidden pairs of a pack are its `questions` and its `paired` batches:
-`gantutor.evaluate` asks the ones, the supervised ceiling alone trains on the others.
+Training sees only batches. A pack's hidden pairs are its `questions`, which only
+`gantutor.evaluate` reads, and its `paired` batches, which only the supervised ceiling trains on.
 """
 
 from gantutor.data.avatars import AVATARS, MONOCHROMES, monochrome

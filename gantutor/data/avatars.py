@@ -46,7 +46,7 @@ def unpaired(size=32, batch_size=16, seed=0):
 
 
 def paired(size=32, batch_size=16, seed=0):
-    """The training faces of X with their counterparts in Y, for the supervised ceiling alone."""
+    """The training faces of X with their counterparts in Y, only for the supervised ceiling."""
     return Paired(sheet("train_x", size), sheet("hidden_train", size), batch_size, seed)
 
 
@@ -58,9 +58,9 @@ def questions(size=32):
 
 
 def judged(size, generator):
-    """Draws the judge's batches: 64 voxel-art faces of both crowds, and 64 that are not quite Y.
+    """Draws the judge's batches: 64 real voxel-art faces, and 64 images that are not quite Y.
 
-    Attributes are read off real Y images only (Y's own and X's hidden counterparts).
+    The real ones are Y's own and X's hidden counterparts. Only these have attribute values.
     """
     x, y, more = (sheet(name, size) for name in ("train_x", "hidden_train", "train_y"))
     people = records("train_x"), records("train_y")
@@ -99,7 +99,7 @@ def monochromes(size=32, batch_size=8, seed=0):
 
 
 def paired_monochromes(size=32, batch_size=8, seed=0):
-    """The faces of X in colour and in black and white, for the supervised pair alone."""
+    """The faces of X in colour and in black and white, only for the supervised pair."""
     x = monochromes(size).stacks["x"]
     return Paired(x, to_uint8(monochrome(to_float(x))), batch_size, seed)
 

@@ -1,4 +1,4 @@
-"""Endless batches of images: unpaired, labelled, and, for the supervised ceiling alone, paired."""
+"""Endless batches of images: unpaired, labelled, and paired (only for the supervised ceiling)."""
 
 import hashlib
 
@@ -18,9 +18,9 @@ def to_uint8(images):
 
 
 def content_digest(stack):
-    """A short digest of what a stack holds: a tensor, or images that have a `digest` of their own.
+    """A short digest of a stack's content. stack: a tensor, or images with their own `digest`.
 
-    A run that goes on must find the same images.
+    A resumed run must find the same images.
     """
     if hasattr(stack, "digest"):
         return stack.digest()
@@ -29,10 +29,10 @@ def content_digest(stack):
 
 
 class Epochs:
-    """What endless batches share: each image once an epoch, and a state that travels with a run.
+    """The base of endless batches: each image once per epoch, and a state to save with a run.
 
-    lengths: {name of a stack: number of its images}. Every epoch of a stack is a new permutation;
-    an epoch's rest that is smaller than a batch is left out. flip: mirror half of the images.
+    lengths: {name of a stack: number of its images}. Every epoch of a stack is a new permutation.
+    A rest that is smaller than a batch is left out. flip: mirror half of the images.
     """
 
     def __init__(self, lengths, batch_size, seed, flip):
@@ -42,14 +42,14 @@ class Epochs:
         self.order = {name: torch.empty(0, dtype=torch.long) for name in lengths}
 
     def _indices(self, name, count):
-        """The next `count` places in one stack, from a new permutation where one is used up."""
+        """The next `count` indices of one stack, from a new permutation if the last is used up."""
         if len(self.order[name]) < count:
             self.order[name] = torch.randperm(self.lengths[name], generator=self.generator)
         index, self.order[name] = self.order[name].split([count, len(self.order[name]) - count])
         return index
 
     def _mirrored(self, images, *with_them):
-        """Half of the images mirrored, in place, where `flip` is on, and `with_them` the same ones.
+        """If `flip` is on, mirrors half of the images in place, and the same ones of `with_them`.
 
         Returns `images`.
         """
@@ -60,7 +60,7 @@ class Epochs:
         return images
 
     def fingerprint(self):
-        """What a training state must find again: counts, content, batch size and flip."""
+        """What a resumed run must match: counts, content, batch size and flip."""
         return {"class": type(self).__name__, "batch_size": self.batch_size, "flip": self.flip} | {
             f"images of {name}": length for name, length in self.lengths.items()} | {
             f"content of {name}": digest for name, digest in self.digests().items()}
@@ -74,11 +74,11 @@ class Epochs:
 
 
 class Unpaired(Epochs):
-    """Endless unpaired batches: every x is drawn without regard to every y.
+    """Endless unpaired batches: x and y are drawn independently.
 
-    `x` and `y` are uint8 stacks (N, 3, H, W), (M, 3, H, W). Each epoch is a new permutation of
-    its own domain, drawn from a generator whose state travels with a training state.
-    Raises ValueError where a stack has another dtype or shape, or is smaller than a batch.
+    `x` and `y` are uint8 stacks (N, 3, H, W), (M, 3, H, W). Each epoch of a domain is a new
+    permutation. A training state contains the state of the random generator.
+    Raises ValueError if a stack has another dtype or shape, or is smaller than a batch.
     """
 
     def __init__(self, x, y, batch_size=8, seed=0, flip=False):
@@ -108,9 +108,9 @@ class Unpaired(Epochs):
 
 
 class Paired(Unpaired):
-    """X with its true counterparts: what no unpaired method may see, for the ceiling alone.
+    """X with its true counterparts, only for the supervised ceiling.
 
-    ValueError where x and y are not as many.
+    Stacks and errors as `Unpaired`. ValueError also if x and y differ in number.
     """
 
     def __init__(self, x, y, batch_size=8, seed=0, flip=False):
@@ -126,11 +126,11 @@ class Paired(Unpaired):
 
 
 class Labelled(Epochs):
-    """Endless batches of labelled images, as many from each set: {"x": images, "code": codes}.
+    """Endless labelled batches, the same number from each set: {"x": images, "code": codes}.
 
     sets: a list of (images uint8 (N, 3, H, W), codes float (N, c)). A batch's first part comes
-    from the first set, and so on; batch_size must be a multiple of the number of sets, and each
-    set at least its share (ValueError otherwise).
+    from the first set, and so on. ValueError unless batch_size is a multiple of the number of sets
+    and each set has at least its share of a batch.
     """
 
     def __init__(self, sets, batch_size=16, seed=0, flip=False):
@@ -164,7 +164,7 @@ class Labelled(Epochs):
 class EditedPairs(Labelled):
     """Labelled images with the true picture of their code: {"x", "y", "code"}, for the ceiling.
 
-    Each image of a set is a picture and its counterpart, one over the other: (6, H, W).
+    Each image of a set is a picture and its counterpart, stacked along the channels: (6, H, W).
     """
 
     def next_batch(self):

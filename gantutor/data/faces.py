@@ -1,8 +1,8 @@
 """The pack *faces*: pixel-art faces in two sets that label different things, for StarGAN.
 
-Set A knows the appearance (hair colour, long hair, glasses; as CelebA does), set B the expression
-(as RaFD does), and neither knows what the other one labels. A code is
-[A's 5 | B's 4 | mask 2], the mask saying which of the two blocks is known.
+Set A labels the appearance (hair colour, long hair, glasses), as CelebA does. Set B labels the
+expression, as RaFD does. Neither set has the labels of the other one. A code is
+[A's 5 | B's 4 | mask 2]. The mask says which of the two blocks is known.
 
 A held-out person is drawn with all of the 48 looks, so that an edit has exactly one right answer.
 """
@@ -25,7 +25,7 @@ BLOCKS = (len(APPEARANCE), len(EXPRESSION))
 LOOKS = {"hair": 3, "long_hair": 2, "glasses": 2, "expression": 4}
 IDENTITY = {"skin": 4, "shirt": 5, "background": 4, "beard": 2, "collar": 3}
 ATTRIBUTES = LOOKS | IDENTITY
-STRIDES = {"hair": 16, "long_hair": 8, "glasses": 4, "expression": 1}  # how far a look is away
+STRIDES = {"hair": 16, "long_hair": 8, "glasses": 4, "expression": 1}  # index step per value
 
 
 def records(part):
@@ -41,7 +41,7 @@ def sheet(name, size, count=None):
     if size not in (32, 64):
         raise ValueError(f"size={size}: the faces are drawn at 32 and at 64 px")
     count = len(records(name)) if count is None else count
-    # Drawn on a grid of 16 x 16: stored so, and magnified without loss.
+    # The faces are drawn and stored at 16 x 16 px, and magnified without loss.
     images = load_sheet(data_folder() / "faces" / f"{name}.webp", count, 16)
     return images.repeat_interleave(size // 16, 2).repeat_interleave(size // 16, 3)
 
@@ -60,9 +60,9 @@ def expression_labels(people):
 def code_vector(labels, block, blocks=BLOCKS):
     """Labels of one set -> the joint code (N, sum(blocks) + len(blocks)).
 
-    labels: (N, blocks[block]). The other blocks are zeros, which say nothing: the mask at the end,
-    one-hot, says which block to read. Choi et al., "StarGAN", CVPR 2018, section 3.3, eq. 7.
-    ValueError where the labels are not blocks[block] wide.
+    labels: (N, blocks[block]). The other blocks are zeros, which mean "unknown". The one-hot mask
+    at the end says which block is known. Choi et al., "StarGAN", CVPR 2018, section 3.3, eq. 7.
+    ValueError for labels of another shape.
     """
     if labels.ndim != 2 or labels.shape[1] != blocks[block]:
         raise ValueError(f"labels: expected shape (N, {blocks[block]}) for block {block}, "
@@ -82,14 +82,14 @@ def labelled_set(part, size):
 
 
 def appearance(size=32, batch_size=16, seed=0):
-    """Set A alone, with its 5 labels for a code: StarGAN on one data set."""
+    """Only set A, with its 5 labels as the code: StarGAN on one data set."""
     return Labelled([labelled_set("appearance", size)], batch_size, seed)
 
 
 def unpaired(size=32, batch_size=16, seed=0, mask=True):
-    """Both sets, half a batch each, with the joint code of 11; without `mask` its first 9 places.
+    """Both sets, half a batch each, with the joint code of 11 numbers; mask=False: the first 9.
 
-    Without a mask what a set does not know reads as zeros, that is, as "no".
+    Without a mask, labels that a set does not have are zeros. They look like "no".
     """
     sets = []
     for k, part in enumerate(("appearance", "expression")):
@@ -110,9 +110,9 @@ def two_hair_colours(colour_x, colour_y, size=32, batch_size=16, seed=0):
 
 
 def joint_code(people, attribute):
-    """What asks the joint model for `attribute` as in `people`: (N, 11), the right block known.
+    """The code (N, 11) that asks the joint model for `attribute` as in `people`.
 
-    people: (N, 9) records of the faces that are wanted.
+    people: (N, 9) records of the wanted faces. Only the block with `attribute` is known.
     """
     if attribute == "expression":
         return code_vector(expression_labels(people), 1)
@@ -120,12 +120,12 @@ def joint_code(people, attribute):
 
 
 def unmasked_code(people, attribute):
-    """The joint code without its mask, (N, 9): what a set does not know reads as zeros."""
+    """The joint code without its mask, (N, 9): unknown labels are zeros."""
     return joint_code(people, attribute)[:, :-2]
 
 
 def appearance_code(people, attribute):
-    """The code (N, 5) of a model that knows set A alone."""
+    """The code (N, 5) for a model that is trained on set A only."""
     return appearance_labels(people)
 
 
@@ -144,9 +144,9 @@ def held_out(size=32):
 
 
 def counterpart(source, attribute, value):
-    """The places of the same faces with `attribute` at `value` (a number, or one per face).
+    """The indices of the same faces with `attribute` at `value` (a number, or one per face).
 
-    source: (N,) places among the held-out faces.
+    source: (N,) indices of held-out faces.
     """
     now = _held_out(32)[1][source, list(ATTRIBUTES).index(attribute)]
     return source + (value - now) * STRIDES[attribute]
@@ -161,8 +161,8 @@ def edit(attribute, source, target, size=32):
 def edit_places(count=200, seed=0):
     """Every edit that changes one attribute of `count` held-out faces, a list of 7.
 
-    Each is (attribute, source, target), the last two (N,) places of faces that differ in
-    `attribute` alone.
+    Each is (attribute, source, target). source and target are (N,) indices of faces that differ
+    only in `attribute`.
     """
     people = _held_out(32)[1]
     source = torch.randperm(len(people), generator=torch.Generator().manual_seed(seed))[:count]
@@ -188,7 +188,7 @@ def hair_questions(colour_x, colour_y, size=32, count=200):
 
 
 def paired(size=32, batch_size=16, seed=0):
-    """Sets A and B, each face with one other look of its own set's, drawn at random."""
+    """Sets A and B. Each face is paired with another random look that its own set labels."""
     sets = []
     for k, part in enumerate(("appearance", "expression")):
         people = records(f"hidden_{part}")
@@ -198,9 +198,9 @@ def paired(size=32, batch_size=16, seed=0):
 
 
 def judged(size, generator):
-    """Draws the judge's batches: 64 training faces and their records; it judges no domain.
+    """Draws the judge's batches: 64 training faces and their records. It judges no domain.
 
-    Noise of up to a tenth of the range, so that faint spots are no evidence for it.
+    Noise of up to a tenth of the range is added, so that the judge cannot rely on faint spots.
     """
     parts = [name for part in ("appearance", "expression") for name in (part, f"hidden_{part}")]
     people = torch.cat([records(part) for part in parts])

@@ -1,7 +1,7 @@
 """A reader's own two folders of images, of any size, format and colour mode, as unpaired batches.
 
 Every image is used, or the error names it. Other files are counted in a warning. Only hidden and
-system files (`is_system_name`) are skipped without a word.
+system files (`is_system_name`) are skipped without a warning.
 """
 
 import warnings
@@ -20,7 +20,7 @@ __all__ = ["EXTENSIONS", "is_system_name", "load_folder", "load_two_folders", "r
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
               ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif")
-# Lower case. Windows, macOS, Linux, Synology, QNAP; each name that begins with a dot comes on top.
+# Lower case. Windows, macOS, Linux, Synology, QNAP. Names that begin with a dot are skipped too.
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini",
                 "$recycle.bin", "recycler", "recycled", "system volume information", "__macosx",
                 "icon\r", "network trash folder", "temporary items", "lost+found", "@eadir",
@@ -47,7 +47,7 @@ def load_two_folders(folder_x, folder_y, size, batch_size):
     paths = {}
     for folder in (folder_x, folder_y):
         paths[folder] = _list_images(folder)[0]
-        if len(paths[folder]) < batch_size:  # before minutes of reading
+        if len(paths[folder]) < batch_size:  # before reading, which may take minutes
             raise ValueError(f"{folder}: {len(paths[folder])} images; expected at least "
                              f"{batch_size=}")
     _refuse_shared_files(paths[folder_x], paths[folder_y])

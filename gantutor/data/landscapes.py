@@ -26,7 +26,7 @@ GRAIN = {"train_y": 3, "paired": 11, "held_out": 7}  # seeds of the retro proces
 
 
 def retro(images, generator):
-    """The documented colour-and-grain process: what an old slide does to a photograph.
+    """Makes photographs look like old slides: a documented colour-and-grain process.
 
     Three fifths of the saturation, faded channel curves (blue lifted in the shadows and cut in the
     lights), a vignette, and luminance grain of standard deviation 0.01.
@@ -50,8 +50,8 @@ def retro(images, generator):
 def crops(photographs, count, size=64, seed=0):
     """`count` crops of the shipped photographs named, uint8 (count, 3, size, size).
 
-    A crop is 1.5 to 4 times `size` wide before it is scaled down, is mirrored half the time,
-    and is no empty sky: its luminance varies by at least 6 % of full scale.
+    A crop is 1.5 to 4 times `size` wide before it is scaled down. Half of them are mirrored. Empty
+    sky is left out: the luminance's standard deviation must be at least 6 % of full scale.
     """
     rng = np.random.default_rng(seed)
     pictures = [Image.open(data_folder() / "landscapes" / f"{name}.jpg").convert("RGB")
@@ -88,7 +88,7 @@ def unpaired(size=64, batch_size=8, seed=0, count=1500):
 
 
 def paired(size=64, batch_size=8, seed=0):
-    """The photographs of X with their own retro versions, for the supervised ceiling alone."""
+    """The photographs of X with their own retro versions, only for the supervised ceiling."""
     x = crops_of("train_x", size)
     return Paired(x, retro_of(x, GRAIN["paired"]), batch_size, seed)
 
@@ -103,9 +103,9 @@ def questions(size=64):
 
 
 def other_light(x, generator):
-    """Photographs in another light: each channel's gain and gamma drawn at random.
+    """Photographs in another light: each channel gets a random gain and gamma.
 
-    Two photographs per domain are few. Without this the judge learns their colours, not retro.
+    Two photographs per domain are few. Without this the judge would learn their colours instead.
     """
     gain = 0.6 + 0.6 * torch.rand(len(x), 3, 1, 1, generator=generator)
     gamma = (torch.rand(len(x), 3, 1, 1, generator=generator) - 0.5).mul(1.6).exp()

@@ -1,4 +1,4 @@
-"""A pack: one data set of the course and all that is asked about it, as one value."""
+"""A pack: one data set of the course and all questions about it, as one value."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class Question(NamedTuple):
-    """What a method is asked on held-out images: to turn each x into its own y.
+    """One task on held-out images: turn each x into its own y.
 
     x, y: (N, 3, H, W) in [-1, 1], the hidden pairs; records_x, records_y: (N, K) attribute values,
     or None. attribute: the one in which x and y differ, for an edit; None for a translation.
@@ -27,17 +27,16 @@ class Question(NamedTuple):
 class Pack(NamedTuple):
     """One data set at one size: what training gets, what is hidden, what its judge must know.
 
-    name, size: also those of its judge's file. attributes: {name: number of values}, none where
-    nothing is labelled.
+    name, size: its judge's file is named after them. attributes: {name: number of values}, empty
+    if nothing is labelled.
     unpaired, paired: (size, batch_size, seed) -> batches; only the supervised ceiling gets pairs.
     questions: size -> [Question], on held-out images. Only `gantutor.evaluate` asks for them.
     judged: (size, generator) -> a function that draws the judge's next training batch,
-    (images, is a real Y or None, attribute values of the first of them or None): real Y and what
-    the judge must refuse. None: this pack has no judge.
-    judge_steps, judges: how long its judge is trained, and the folder where it lies; by default
-    where the course's own do.
-    code: (records, attribute) -> codes, where a method is told by a code what to draw.
-    labelled_apart: the attributes that one set labels and another does not, a tuple for each set.
+    (images, is a real Y or None, attribute values of the first of them or None). The batch holds
+    real Y and images that the judge must refuse. None: this pack has no judge.
+    judge_steps, judges: its judge's training steps and folder, by default the course's folder.
+    code: (records, attribute) -> codes, for methods that get a code.
+    labelled_apart: for each set, a tuple of the attributes that only this set labels.
     """
 
     name: str
@@ -61,7 +60,7 @@ class Pack(NamedTuple):
 
 
 def load_sheet(path, count, size):
-    """The first `count` images of a lossless sheet, uint8 (count, 3, size, size)."""
+    """The first `count` images of a sheet, uint8 (count, 3, size, size). Errors name the file."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: pack file not found; rebuild with "
@@ -82,9 +81,9 @@ def load_sheet(path, count, size):
 def not_quite_y(x, y, generator, drawn=False):
     """Images that are not quite Y, for a domain judge to refuse: (N, 3, H, W) in [-1, 1].
 
-    A half are blends of x with its counterpart y (at most six tenths translated), a half Y images
-    in a clearly wrong tint. drawn: Y are drawings, so a half of all this is instead Y images
-    blurred or full of noise (photographs have soft and rough parts of their own).
+    Half of them are blends of x with its counterpart y (at most 60 % y). Half are Y images in a
+    clearly wrong tint. drawn: Y are drawings, so half of all images are replaced by blurred or
+    noisy Y images. Photographs can be soft or noisy themselves.
     """
     n = len(y)
     amount = torch.rand(n, 1, 1, 1, generator=generator)
@@ -101,5 +100,5 @@ def not_quite_y(x, y, generator, drawn=False):
 
 
 def grainy(images, amount=0.03):
-    """Images with noise of standard deviation `amount`, so that grain alone decides nothing."""
+    """Adds noise of standard deviation `amount`. So the judge cannot decide by grain only."""
     return images + amount * torch.randn(images.shape)

@@ -43,9 +43,9 @@ def held_out_pairs(pack):
 def panel(translate, pack, back=None, code=None, questions=None):
     """Every number for `translate` on the held-out images of `pack`: a dict.
 
-    translate: x (N, 3, H, W) -> its translation into Y, and `back` the way back; for a pack with
-    codes (x, code) -> the edited x, `code` being (records, attribute) -> codes, by default the
-    pack's. questions: other ones than the pack's own. The images go to the method's device.
+    translate: x (N, 3, H, W) -> its translation into Y. back: the way back. For a pack with codes,
+    translate is (x, code) -> the edited x. code: (records, attribute) -> codes, by default the
+    pack's. questions: instead of the pack's own. The images go to the method's device.
 
     A translation: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM", "domain reached" (share) and
     "KID x1000" where the pack has a judge, "diversity" (spread over inputs, 1 = the true targets'),
@@ -76,7 +76,7 @@ def _mean(panels):
 
 
 def translation_numbers(question, fake, again, pack):
-    """The panel of one set of translations `fake`, and, if there is one, of their way back."""
+    """The panel of the translations `fake`, and of their way back `again` if it is not None."""
     x, y, records = question.x, question.y, question.records_y
     numbers = {"hidden-pair L1": l1(fake, y), "PSNR": psnr(fake, y), "SSIM": ssim(fake, y)}
     if pack.judged is not None:
@@ -97,11 +97,11 @@ def edit_numbers(question, fake, again, pack):
     """The numbers of one edit that changes question.attribute; again: the edit taken back.
 
     "edit success": share read as asked. "others kept": share of the other attributes read as
-    before, and "other set's kept" of those that another set labels than this attribute, where the
-    pack has such sets.
-    "L1 where it changes": to the truth, on pixels where truth and source differ; "of do nothing":
-    the same as a multiple of the source's own error there. "L1 elsewhere": damage.
-    "reconstruction L1": there and back. L1 in units of the [-1, 1] range.
+    before. "other set's kept": the same for the attributes that another set labels, if there are
+    any.
+    "L1 where it changes": error on the pixels where truth and source differ. "of do nothing": this
+    error divided by that of the unedited source. "L1 elsewhere": error on the other pixels.
+    "reconstruction L1": error after edit and reverse edit. L1 in units of the [-1, 1] range.
     """
     x, truth, names = question.x, question.y, list(pack.attributes)
     right = read_attributes(fake, pack) == question.records_y
@@ -128,7 +128,7 @@ def do_nothing(pack, **which):
 
 
 def chance(pack):
-    """Accuracy, by attribute, of always guessing the commonest held-out value: name -> share."""
+    """Accuracy per attribute of always guessing the most frequent value: name -> share."""
     records = held_out_pairs(pack)[2]
     return {name: (column.bincount().max() / len(column)).item()
             for name, column in zip(pack.attributes, records.T, strict=True)}
@@ -137,8 +137,8 @@ def chance(pack):
 def judge_accuracy(pack):
     """Accuracy of the fixed classifier on real held-out images: name -> share.
 
-    "domain": where the pack's judge knows domains. An attribute below 0.98 is unreliable: read its
-    column with that in mind.
+    "domain" only if the pack's judge knows domains. The panel's numbers on an attribute below 0.98
+    are unreliable.
     """
     asked, accuracy = _questions(pack.questions, pack.size), {}
     y = torch.cat([question.y for question in asked])
@@ -154,7 +154,7 @@ def judge_accuracy(pack):
 def confusion(translate, attribute, pack):
     """(values, values) counts: true value of `attribute` (rows) against the value read.
 
-    A clean permutation off the diagonal is a wrong translation that no cycle can see.
+    A permutation off the diagonal is a wrong translation that no cycle loss can detect.
     """
     x, _, records = held_out_pairs(pack)
     k, n = list(pack.attributes).index(attribute), pack.attributes[attribute]

@@ -12,8 +12,8 @@ from gantutor.data.batches import to_float, to_uint8
 from gantutor.evaluate.judges import train_classifier
 from gantutor.evaluate.metrics import in_batches
 
-# Percent, on the target's test images, as other people printed them: to stand beside, not to
-# reproduce, for the classifiers, image sizes and amounts of training data differ.
+# Published accuracies in percent on the target's test images. Do not expect to reproduce them: the
+# classifiers, image sizes and amounts of training data differ.
 # "second-hand": quoted by a later paper; "from memory": UNVERIFIED, check before printing it.
 _CYCADA = "Hoffman et al., CyCADA, ICML 2018"
 _DTN = "Taigman, Polyak, Wolf, DTN, ICLR 2017"
@@ -32,7 +32,7 @@ PUBLISHED = [
             "DTN without L_CONST": (None, None, "74.55"),
             "baseline of the DTN paper": (None, None, "13.71"),
             "no translation": (None, None, "40.06")}),
-        # that it fails here is the expected result
+        # CycleGAN is expected to fail here
         ("label_kept", "several papers, none at hand", "from memory, unverified", {
             "CycleGAN": (None, None, "25-26")}))
     for method, row in table.items()

@@ -1,4 +1,4 @@
-"""A method without codes, judged beside StarGAN: a CycleGAN between two of the faces' looks."""
+"""Judges a method without codes like StarGAN: a CycleGAN between two looks of the faces."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from gantutor.data import faces
 
 
 class Coded(nn.Module):
-    """A CycleGAN as a method with codes: there where a code asks for Y's hair colour, else back."""
+    """A CycleGAN as a method with codes: G_xy if the code asks for Y's hair colour, else G_yx."""
 
     def __init__(self, method, colour_y):
         super().__init__()

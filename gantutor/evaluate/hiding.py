@@ -1,4 +1,4 @@
-"""The hiding lab: does the way back read something that nobody can see?
+"""The hiding lab: does the way back use a pattern that people cannot see?
 
 Chu, Zhmoginov, Sandler, "CycleGAN, a Master of Steganography", 2017: a translation can carry a
 faint pattern from which G_yx restores what the translation itself no longer shows. A disturbance
@@ -55,12 +55,12 @@ def blur(images, sigma):
 
 
 def equalised(images):
-    """Each channel's histogram flattened (Pillow's ImageOps.equalize): faint patterns stand out."""
+    """Each channel's histogram flattened (Pillow's ImageOps.equalize): shows faint patterns."""
     return _through_pillow(images, ImageOps.equalize)
 
 
 def residue(images, gain=16, radius=2):
-    """The image minus its own local mean, times `gain`, clipped: its finest detail alone."""
+    """The image minus its own local mean, times `gain`, clipped: only its finest detail."""
     size = 2 * radius + 1
     soft = torch.nn.functional.avg_pool2d(images, size, 1, radius, count_include_pad=False)
     return ((images - soft) * gain).clamp(-1, 1)
@@ -83,8 +83,8 @@ def sensitivity_to_noise(errors, levels=NOISE_LEVELS):
     """Mean rise of the reconstruction error over the noise levels, trapezoid rule.
 
     Sensitivity to noise, Bashkirova, Usman, Saenko, "Adversarial Self-Defense for
-    Cycle-Consistent GANs", NeurIPS 2019, section 5: the area under the error's curve; here above
-    its value without noise and divided by the levels' range, so in units of L1. 0: indifferent.
+    Cycle-Consistent GANs", NeurIPS 2019, section 5: the area under the error curve. We subtract the
+    error without noise and divide by the range of levels, so the unit is L1. 0: not sensitive.
     """
     rise = torch.tensor(errors, dtype=torch.float64) - errors[0]
     area = torch.trapezoid(rise, torch.tensor(levels, dtype=torch.float64))
@@ -92,10 +92,10 @@ def sensitivity_to_noise(errors, levels=NOISE_LEVELS):
 
 
 def reconstruction_honesty(method, x, legal=monochrome):
-    """How much worse G_yx does when only what Y may contain is left in the translation, in L1.
+    """Rise of the reconstruction error (L1) if the translation keeps only what Y may contain.
 
     After the reconstruction honesty of Bashkirova et al., NeurIPS 2019, section 5, who map a
     translation to the nearest legal label colours before the way back. `legal` is that map.
-    0: honest; large: the reconstruction was read off something that does not belong in Y.
+    0: honest. Large: the reconstruction uses something that does not belong in Y.
     """
     return reconstruction_error(method, x, legal) - reconstruction_error(method, x)

@@ -12,7 +12,7 @@ from gantutor.saving import data_folder, load_weights, save_weights, seed_everyt
 
 
 class Judge(nn.Module):
-    """The panel's fixed classifier: one trunk, a logit "is a real Y", a head an attribute.
+    """The panel's fixed classifier: one trunk, a logit "is a real Y", one head per attribute.
 
     sizes: number of values of each attribute, () for none. forward: (N, 3, size, size) ->
     (N,) logits and a list of (N, values) logits; `features` gives the trunk's (N, 128).
@@ -59,8 +59,8 @@ def train_classifier(net, loss_of, steps, lr, *, weight_decay=0.0, decay=True, p
 def train_judge(pack, path=None, seed=0):
     """Trains the fixed classifier of `pack` and saves it, by default where the course looks for it.
 
-    A domain judge tells real Y images from those that the pack says it must refuse; attributes are
-    read off real Y images. ValueError for a pack without a judge.
+    A domain judge separates real Y images from images that it must refuse. Attributes are learned
+    only from real Y images. ValueError for a pack without a judge.
     """
     if pack.judged is None:
         raise ValueError(f"{pack}: this pack has no judge")
@@ -119,6 +119,6 @@ def says_y(images, pack):
 
 
 def unit_features(images, pack):
-    """(N, 128) features of root mean square 1, so that no single large image rules the KID."""
+    """(N, 128) features of root mean square 1, so that no single image dominates the KID."""
     features = in_batches(load_judge(pack).features, images)
     return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)

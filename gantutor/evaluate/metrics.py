@@ -100,6 +100,6 @@ def spread(images):
 
 
 def high_frequency_energy(images):
-    """Mean squared response to the 4-neighbour Laplacian: what blur takes away first."""
+    """Mean squared response to the 4-neighbour Laplacian. Blur makes it smaller."""
     kernel = images.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).expand(3, 1, 3, 3)
     return F.conv2d(images, kernel, groups=3).square().mean().item()

@@ -1,7 +1,7 @@
-"""What can be read off a code: fresh classifiers trained on codes, judged on held-out ones.
+"""What a code contains: new classifiers are trained on codes and tested on held-out codes.
 
-A discriminator that was fooled during training says little: it has been chased. A probe is
-trained from nothing on the finished codes.
+A discriminator that was fooled during training says little, because the encoders learned to fool
+exactly this one. A probe is trained from scratch on the finished codes.
 """
 
 import torch
@@ -15,7 +15,7 @@ from gantutor.evaluate.judges import train_classifier
 
 
 def fit_probe(codes, labels, steps=400, seed=0):
-    """A classifier of `codes`, trained from nothing: one hidden layer of 64, Adam, batches of 256.
+    """A classifier of `codes`, trained from scratch: one hidden layer of 64, Adam, batches of 256.
 
     codes (N, ...), labels (N,) int64. Returns a function: codes -> label read, (M,). Every number
     of a code is standardised first, so that small numbers are read as well as large ones.
@@ -51,8 +51,8 @@ def codes(method, pack=AVATARS):
 def domain_read(found, seed=0, noise=0.0):
     """Share of held-out codes whose domain a fresh probe reads right; 0.5 is guessing.
 
-    found: what `codes` returns. noise: standard deviation of what is added to every code first, as
-    a VAE's decoder and D_z see it.
+    found: what `codes` returns. noise: standard deviation of the noise that is added to every code
+    first, because a VAE's decoder and D_z see noisy codes.
     """
     generator = torch.Generator().manual_seed(seed)
     noisy = {name: z + noise * torch.randn(z.shape, generator=generator)
@@ -65,10 +65,10 @@ def domain_read(found, seed=0, noise=0.0):
 
 
 def attributes_read(found, train="x", test="x", seed=0):
-    """Accuracy, by attribute, of probes trained on one domain's codes: name -> share.
+    """Accuracy per attribute of probes trained on one domain's codes: name -> share.
 
-    test: the domain whose held-out codes are read. The same domain says whether a code holds the
-    attribute at all; the other one, whether it stands in the same place there.
+    test: the domain whose held-out codes are read. With the same domain: do codes contain the
+    attribute? With the other domain: do its codes contain it in the same form?
     """
     labels, (_, _, records) = avatars.records(f"train_{train}"), held_out_pairs(AVATARS)
     shares = {}
@@ -79,9 +79,9 @@ def attributes_read(found, train="x", test="x", seed=0):
 
 
 def readings(method, pack=AVATARS):
-    """All that notebooks 05 and 06 ask of the codes, and which value is drawn as which: a dict.
+    """What notebooks 05 and 06 measure on codes, and the confusion counts: a dict.
 
-    Codes are read as decoders see them, with noise of standard deviation 1, and as means.
+    The domain is read twice: with noise of standard deviation 1, as decoders see it, and without.
     """
     found = codes(method, pack)
     return {"domain read": domain_read(found, noise=1.0),
