@@ -26,14 +26,17 @@ def pytest_collect_file(file_path, parent):
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody asks
 def pytest_xdist_make_scheduler(config, log):
-    """Notebooks whole, because their cells share a kernel, and first; then test by test."""
+    """Whole notebooks and modules, the largest first; parametrised tests one by one after them.
+
+    The cells of a notebook share a kernel, the tests of a module its fixtures.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
-    class WholeNotebooks(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return nodeid.split("::")[0] if ".ipynb::" in nodeid else nodeid
+            return nodeid if "[" in nodeid else nodeid.split("::")[0]
 
-    return WholeNotebooks(config, log)
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config, items):

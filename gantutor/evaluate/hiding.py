@@ -66,17 +66,24 @@ def residue(images, gain=16, radius=2):
     return ((images - soft) * gain).clamp(-1, 1)
 
 
-def reconstruction_error(method, x, disturb=None):
-    """L1 between x and G_yx(disturb(G_xy(x))), images in [-1, 1]; a float."""
+def reconstruction_errors(method, x, disturbances):
+    """L1 between x and G_yx(disturb(G_xy(x))) for each of `disturbances`, a list of floats.
+
+    x: (N, 3, H, W) in [-1, 1]. A disturbance is images -> images; None leaves them as they are.
+    """
     translated = in_batches(method.translate, x)
-    if disturb is not None:
-        translated = disturb(translated)
-    return metrics.l1(in_batches(method.back, translated), x)
+    return [metrics.l1(in_batches(method.back, disturb(translated) if disturb else translated), x)
+            for disturb in disturbances]
+
+
+def reconstruction_error(method, x, disturb=None):
+    """`reconstruction_errors` of one disturbance, a float."""
+    return reconstruction_errors(method, x, [disturb])[0]
 
 
 def noise_curve(method, x, levels=NOISE_LEVELS):
-    """`reconstruction_error` at each noise level, a list: the curve of Bashkirova et al."""
-    return [reconstruction_error(method, x, lambda t, k=k: add_noise(t, k)) for k in levels]
+    """The reconstruction error at each noise level, a list: the curve of Bashkirova et al."""
+    return reconstruction_errors(method, x, [lambda t, k=k: add_noise(t, k) for k in levels])
 
 
 def sensitivity_to_noise(errors, levels=NOISE_LEVELS):
@@ -98,4 +105,5 @@ def reconstruction_honesty(method, x, legal=monochrome):
     translation to the nearest legal label colours before the way back. `legal` is that map.
     0: honest. Large: the reconstruction uses something that does not belong in Y.
     """
-    return reconstruction_error(method, x, legal) - reconstruction_error(method, x)
+    spoilt, whole = reconstruction_errors(method, x, [legal, None])
+    return spoilt - whole

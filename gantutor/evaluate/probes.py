@@ -64,17 +64,19 @@ def domain_read(found, seed=0, noise=0.0):
     return (read == (torch.arange(len(test)) >= len(test) // 2)).float().mean().item()
 
 
-def attributes_read(found, train="x", test="x", seed=0):
-    """Accuracy per attribute of probes trained on one domain's codes: name -> share.
+def attributes_read(found, train="x", tests=("x", "y"), seed=0):
+    """Accuracy per attribute of probes trained on one domain's codes: [{name: share}, ...].
 
-    test: the domain whose held-out codes are read. With the same domain: do codes contain the
+    tests: the domains whose held-out codes are read. With the same domain: do codes contain the
     attribute? With the other domain: do its codes contain it in the same form?
     """
     labels, (_, _, records) = avatars.records(f"train_{train}"), held_out_pairs(AVATARS)
-    shares = {}
+    shares = [{} for _ in tests]
     for k, name in enumerate(avatars.ATTRIBUTES):
-        read = fit_probe(found[train], labels[:, k], seed=seed)(found[f"held-out {test}"])
-        shares[name] = (read == records[:, k]).float().mean().item()
+        read = fit_probe(found[train], labels[:, k], seed=seed)
+        for share, test in zip(shares, tests, strict=True):
+            right = read(found[f"held-out {test}"]) == records[:, k]
+            share[name] = right.float().mean().item()
     return shares
 
 
@@ -84,9 +86,9 @@ def readings(method, pack=AVATARS):
     The domain is read twice: with noise of standard deviation 1, as decoders see it, and without.
     """
     found = codes(method, pack)
+    own, across = attributes_read(found)
     return {"domain read": domain_read(found, noise=1.0),
             "domain read off the means": domain_read(found),
-            "attributes read": attributes_read(found, "x", "x"),
-            "read across": attributes_read(found, "x", "y"),
+            "attributes read": own, "read across": across,
             "confusion": {attribute: confusion(method.translate, attribute, pack).tolist()
                           for attribute in pack.attributes}}
