@@ -108,9 +108,8 @@ def expect(minutes):
     """
     threads, seconds = choose_threads()
     here = _rounded(minutes * seconds / REFERENCE)
-    print(f"This notebook takes about {minutes:g} minutes on two quiet cores of the machine it was "
-          f"written on, and about {here} here, with {threads} thread{'s' * (threads > 1)} (one "
-          f"piece of training work: {seconds * 1000:.0f} ms, there {REFERENCE * 1000:.0f} ms).")
+    print(f"About {minutes:g} minutes on two quiet cores of the machine this was written on; "
+          f"about {here} here, with {threads} thread{'s' * (threads > 1)}.")
 
 
 def _rounded(minutes):

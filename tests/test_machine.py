@@ -102,7 +102,7 @@ def test_the_minutes_are_scaled_by_what_was_measured(monkeypatch, capsys):
     monkeypatch.setattr(machine, "choose_threads", lambda: (1, 2 * machine.REFERENCE))
     machine.expect(5)
     said = capsys.readouterr().out
-    assert "about 5 minutes on two quiet cores" in said and "about 10 here, with 1 thread (" in said
+    assert "About 5 minutes on two quiet cores" in said and "about 10 here, with 1 thread." in said
 
 
 def test_measuring_leaves_no_trace():

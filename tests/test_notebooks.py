@@ -149,6 +149,7 @@ def two_steps_on_the_cpu(monkeypatch):
     vgg._imagenet_convolutions.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path,number", [(p, k) for p in NOTEBOOKS for k in gpu_cells(p)],
                          ids=lambda v: getattr(v, "stem", v))
 def test_gpu_cells_run_on_the_readers_folders(path, number, tmp_path, monkeypatch,
