@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-# Seconds for `work` on two quiet cores of the machine on which the notebooks' minutes were measured
-# (AVX-512, torch 2.14).
-REFERENCE = 0.055
+# What `seconds_a_step` gives on two quiet cores of the machine on which the notebooks' minutes were
+# measured (AVX-512, torch 2.14).
+REFERENCE = 0.18
 MUCH = 1.5  # times as slow: several threads are then held up by somebody else's work
 
 
@@ -53,7 +53,11 @@ def be_polite():
     OMP_WAIT_POLICY and OMP_NUM_THREADS stay as the user set them. GANTUTOR_THREADS overrides
     OMP_NUM_THREADS and the number of cores. ValueError if it is no whole number of at least 1.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        # GNU's OpenMP, torch's on Linux: spin for some microseconds first, or two threads are no
+        # faster than one (measured: a step takes .26 s without, .19 s with it).
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     asked = os.environ.get("GANTUTOR_THREADS")
     if asked is not None and not (asked.isdecimal() and int(asked)):
         raise ValueError(f"GANTUTOR_THREADS={asked!r}: expected a whole number of at least 1")
@@ -65,18 +69,25 @@ def be_polite():
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
-def seconds_a_step(repeats=9):
-    """Median seconds of one fixed piece of training work, with torch's present thread count."""
+def seconds_a_step(repeats=3):
+    """The median time in seconds of a training step of notebook 03's CycleGAN, weights unchanged.
+
+    It uses the number of threads that torch uses now. Random numbers are left alone.
+    """
     import torch
 
-    from gantutor.models import SmallGenerator
+    from gantutor.methods.cyclegan import CycleGAN
+    from gantutor.models import SmallDiscriminator, SmallGenerator
 
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        net, x = SmallGenerator(), torch.zeros(8, 3, 64, 64)
+        method = CycleGAN(*(make() for make in (SmallGenerator, SmallDiscriminator)
+                            for _ in range(2)))
         times = []
         for _ in range(repeats + 1):  # the first one warms up
+            batch = {name: torch.rand(8, 3, 64, 64) for name in "xy"}
             began = time.perf_counter()
-            net(x).mean().backward()
+            method.generator_loss(batch)[0].backward()
+            method.discriminator_loss(batch)[0].backward()
             times.append(time.perf_counter() - began)
     return sorted(times[1:])[repeats // 2]
 

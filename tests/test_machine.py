@@ -12,19 +12,22 @@ from gantutor import machine
 
 def imported(code, **env):
     """What a fresh interpreter prints that runs `code`; OMP and GANTUTOR variables as given."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GANTUTOR_"))}
+    clean = {k: v for k, v in os.environ.items()
+             if not k.startswith(("OMP_", "GOMP_", "GANTUTOR_"))}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
                           env=clean | env)
     return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
 
-WAITS = "import gantutor, os; print(os.environ['OMP_WAIT_POLICY'])"
+WAITS = ("import gantutor, os; print(os.environ['OMP_WAIT_POLICY'], "
+         "os.environ.get('GOMP_SPINCOUNT'))")
 THREADS = "import gantutor, torch; print(torch.get_num_threads())"
 
 
 def test_waiting_is_passive_unless_the_user_says_otherwise():
-    assert imported(WAITS) == "PASSIVE"
-    assert imported(WAITS, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+    assert imported(WAITS) == "PASSIVE 5000"
+    assert imported(WAITS, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE None"
+    assert imported(WAITS, GOMP_SPINCOUNT="7") == "PASSIVE 7"
 
 
 def test_importing_gantutor_does_not_import_torch():

@@ -51,6 +51,7 @@ def run_child(path, moment):
     return word, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork and no SIGKILL")
 def test_killed_again_and_again_it_ends_bit_for_bit_like_a_run_never_stopped(tmp_path):
     straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
