@@ -22,7 +22,7 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 
 # Every room of the house from the ground floor up: it imports of those before it, and of itself.
 # gantutor/__init__.py stands under all of them and imports `machine` alone.
-ORDER = ["saving", "losses", "models", "machine", "autoencoders", "vgg", "methods", "state",
+ORDER = ["saving", "losses", "models", "autoencoders", "vgg", "methods", "machine", "state",
          "training", "official", "data", "evaluate", "recipes", "runs", "show", "widgets", "check",
          "__main__"]
 COURSE = ["losses", "models", "autoencoders", "vgg", "methods", "training"]  # in reading order
