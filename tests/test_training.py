@@ -32,6 +32,14 @@ from gantutor.training import TrainingDiverged, fit, linear_decay
 # ------------------------------------------------------- killed and resumed
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A shell starts background jobs with Ctrl-C ignored, and `fit` respects that."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 def run_child(path, moment):
     """Runs `child` in a process of its own and, unless it is to finish, kills it at its word."""
     read, write = os.pipe()
