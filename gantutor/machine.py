@@ -119,8 +119,8 @@ def expect(minutes):
     """
     threads, seconds = choose_threads()
     here = _rounded(minutes * seconds / REFERENCE)
-    print(f"About {minutes:g} minutes on two quiet cores of the machine this was written on; "
-          f"about {here} here, with {threads} thread{'s' * (threads > 1)}.")
+    print(f"About {minutes:g} minute{'s' * (minutes != 1)} on two quiet cores of the machine this "
+          f"was written on; about {here} here, with {threads} thread{'s' * (threads > 1)}.")
 
 
 def _rounded(minutes):
