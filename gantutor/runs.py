@@ -239,8 +239,7 @@ def missing_points(names=(), ship=True):
                    partial(measure_sweep, p)) for p in SWEEP]
     known = {file: points(file, ship) for file in ("common_space", "vgg_constraint")}
     return [(file, key, measure) for file, key, measure in every
-            if not any(key.items() <= {k: v for k, v in p.items() if k in key}.items()
-                       for p in known[file])]
+            if not any(key.items() <= p.items() for p in known[file])]
 
 
 def measure_points(names=(), ship=False):

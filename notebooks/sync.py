@@ -19,7 +19,6 @@ import tomllib
 from pathlib import Path
 
 from gantutor import check
-from gantutor.check.machine import Exercise
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
@@ -45,8 +44,7 @@ def exercises(notebook):
             exercise = getattr(getattr(check, called[1]), called[2])
             if not "".join(after.get("source", "")).startswith("<details>"):
                 raise ValueError(f"{stub['id']}: no cell for the hints of {called[0]} follows")
-            if isinstance(exercise, Exercise):  # the others still have the old form
-                found.append((exercise, after))
+            found.append((exercise, after))
     return found
 
 
