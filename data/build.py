@@ -24,7 +24,6 @@ from safetensors.torch import save_file
 
 from gantutor.data.avatars import ATTRIBUTES
 from gantutor.data.faces import IDENTITY, LOOKS
-from gantutor.data.landscapes import PHOTOGRAPHS
 from gantutor.runs import list_what_ships
 from gantutor.saving import atomically
 
@@ -208,37 +207,85 @@ def build_faces(folder):
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
 
-# --------------------------------------------------------------- landscapes
+# -------------------------------------------------------------- photographs
 
-DEBIAN_PACKAGE = "lomiri-wallpapers-16.04"
-WIDTH = 1024
+DEBIAN = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "plasma-workspace-wallpapers")
+WHEELS = ("scikit-image==0.26.0", "scikit-learn==1.9.1")
+LOMIRI, PLASMA = "usr/share/backgrounds", "usr/share/wallpapers"
+SKLEARN, SKIMAGE = "sklearn/datasets/images", "skimage/data"
+
+
+def plasma(folder, file="2560x1600.jpg"):
+    return f"{PLASMA}/{folder}/contents/images/{file}"
+
+
+SOURCES = {  # where each photograph lies in what is unpacked
+    "aitzgorri": f"{LOMIRI}/aitzgorri_by_Aitzol_Berasategi.jpg",
+    "bridge": f"{LOMIRI}/Bridge_by_Sander_Klootwijk.jpg",
+    "brushes": f"{LOMIRI}/Picture_1A_by_freespace.jpg",
+    "bythewater": plasma("BytheWater"),
+    "chelsea": f"{SKIMAGE}/chelsea.png",
+    "china": f"{SKLEARN}/china.jpg",
+    "clock": f"{LOMIRI}/greentock_by_Peter_Nerlich.jpg",
+    "coffee": f"{SKIMAGE}/coffee.png",
+    "coldripple": plasma("ColdRipple"),
+    "cups": plasma("ColorfulCups"),
+    "dragonfly": f"{LOMIRI}/Dragonfly_by_Bolly.jpg",
+    "eveningglow": plasma("EveningGlow"),
+    "fallenleaf": plasma("FallenLeaf"),
+    "fig": f"{LOMIRI}/Picture_0B_by_freespace.jpg",
+    "flower": f"{SKLEARN}/flower.jpg",
+    "free": f"{LOMIRI}/free_by_Peter_Nerlich.jpg",
+    "friends": f"{LOMIRI}/friends_by_Aitzol_Berasategi.jpg",
+    "grey": plasma("Grey"),
+    "kite": plasma("Kite"),
+    "kleiber": f"{LOMIRI}/Kleiber_by_Lukas_Baubkus.jpg",
+    "life": f"{LOMIRI}/life_by_Aitzol_Berasategi.jpg",
+    "onestandsout": plasma("OneStandsOut"),
+    "path": plasma("Path"),
+    "picosdeeuropa": f"{LOMIRI}/picosdeeuropa_by_Aitzol_Berasategi.jpg",
+    "rocket": f"{SKIMAGE}/rocket.jpg",
+    "seeding": f"{LOMIRI}/seeding_by_Clements_Engelhardt.jpg",
+    "summer": plasma("summer_1am"),
+    "sunset": f"{LOMIRI}/sunset_by_Aitzol_Berasategi.jpg",
+    "volna": plasma("Volna", "5120x2880.jpg"),
+    "wine": f"{LOMIRI}/Wine_by_Jakkub_Mede.jpg",
+}
+SHORT_SIDE = 420  # pixels; smaller originals stay as they are
 
 
 def fetch_photographs(folder):
-    """Downloads and unpacks the Debian package (nothing is installed); returns its folder."""
+    """Downloads and unpacks the packages (nothing is installed); returns the folder."""
     try:
-        subprocess.run(["apt-get", "download", DEBIAN_PACKAGE], cwd=folder, check=True,
-                       capture_output=True)
-        package = next(Path(folder).glob("*.deb"))
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+        for package in DEBIAN:
+            subprocess.run(["apt-get", "download", package], cwd=folder, check=True,
+                           capture_output=True)
+            found = next(Path(folder).glob(f"{package}_*.deb"))
+            subprocess.run(["dpkg-deb", "-x", found, folder], check=True)
+        subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", *WHEELS],
+                       cwd=folder, check=True, capture_output=True)
+        for wheel in Path(folder).glob("scikit_*.whl"):
+            with zipfile.ZipFile(wheel) as file:
+                file.extractall(folder, [name for name in file.namelist()
+                                         if name in SOURCES.values()])
     except (OSError, subprocess.CalledProcessError, StopIteration) as error:
         raise RuntimeError(
-            f"the Debian package {DEBIAN_PACKAGE} could not be fetched with apt-get ({error}); "
-            "unpack it elsewhere and pass --photos FOLDER"
-        ) from None
-    return Path(folder) / "usr/share/backgrounds"
+            f"{', '.join((*DEBIAN, *WHEELS))} could not be fetched with apt-get and pip ({error}); "
+            "unpack them elsewhere, into one folder, and pass --photos FOLDER") from None
+    return Path(folder)
 
 
-def build_landscapes(folder, photos):
-    """Scales the photographs of `photos` down to 1,024 px width into `folder`."""
+def build_photographs(folder, photos):
+    """Scales the photographs below `photos` down to a short side of 420 px, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, source in PHOTOGRAPHS.items():
+    for name, source in SOURCES.items():
         original = Path(photos) / source
         if not original.is_file():
             raise FileNotFoundError(f"{original}: photograph not found (see data/README.md)")
         picture = Image.open(original).convert("RGB")
-        height = round(picture.height * WIDTH / picture.width)
-        picture = picture.resize((WIDTH, height), Image.LANCZOS)
+        scale = min(1, SHORT_SIDE / min(picture.size))
+        size = round(picture.width * scale), round(picture.height * scale)
+        picture = picture.resize(size, Image.LANCZOS)
         picture.save(folder / f"{name}.jpg", quality=88, subsampling=0, optimize=True)
 
 
@@ -295,7 +342,7 @@ def build(folder, photos=None, craft=None):
     build_avatars(folder / "avatars")
     build_faces(folder / "faces")
     with tempfile.TemporaryDirectory() as scratch:
-        build_landscapes(folder / "landscapes", photos or fetch_photographs(scratch))
+        build_photographs(folder / "photographs", photos or fetch_photographs(scratch))
         build_vgg(folder / "vgg", craft or fetch_craft(scratch))
     list_what_ships(folder)
 
@@ -303,7 +350,7 @@ def build(folder, photos=None, craft=None):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python data/build.py", description=__doc__)
     parser.add_argument("--out", required=True, help="the folder that gets the packs")
-    parser.add_argument("--photos", help="folder that holds the original photographs")
+    parser.add_argument("--photos", help="folder into which the packages were unpacked")
     parser.add_argument("--craft", help="craft_mlt_25k.pth, the source of the VGG")
     options = parser.parse_args(arguments)
     build(options.out, options.photos, options.craft)

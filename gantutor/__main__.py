@@ -12,28 +12,34 @@ from PIL import Image
 
 from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
-from gantutor.recipes import LADDER, RECIPES
+from gantutor.evaluate.jury import train_jury
+from gantutor.recipes import LADDER, RECIPES, SWEEP
 from gantutor.saving import data_folder
 from gantutor.training import TrainingDiverged
 
 PICTURED = (1, 18, 9, 3, 57, 76, 29, 46, 7)  # held-out crops with something to see in them
-JUDGED = [data.LANDSCAPES, *(pack.at(size) for pack in (data.AVATARS, data.FACES)
-                             for size in (32, 64))]
+JUDGED = [pack.at(size) for pack in (data.AVATARS, data.FACES) for size in (32, 64)]
 
 
 def draw_picture(path):
     """Held-out photographs, their translation by the shipped CycleGAN, and the hidden truth."""
-    x, y, _ = evaluate.held_out_pairs(data.LANDSCAPES)
+    x, y, _ = evaluate.held_out_pairs(data.RETRO)
     x, y = x[list(PICTURED)], y[list(PICTURED)]
-    rows = x, runs.load("landscapes_converged").translate(x), y
+    rows = x, runs.load("retro_cyclegan").translate(x), y
     Image.fromarray(show.upscaled(show.grid_array(*rows), 2)).save(path)
 
 
-def retrain_judges(wanted):
-    """Trains the fixed classifiers again, those whose file names are `wanted`, by default all."""
+def retrain_judges(wanted, jury_only=False):
+    """Trains the fixed classifiers again, those whose file names are `wanted`, by default all.
+
+    jury_only: the judge that reads attributes stays as it is.
+    """
     for pack in JUDGED:
         if not wanted or f"{pack.name}_{pack.size}" in wanted:
-            train_judge(pack)
+            if not jury_only:
+                train_judge(pack)
+            if pack.jury:
+                train_jury(pack)
             accuracy = evaluate.judge_accuracy(pack)
             print(pack, {name: round(value, 3) for name, value in accuracy.items()}, flush=True)
     runs.list_what_ships()
@@ -43,7 +49,7 @@ def recipe_name(text):
     """A name on the command line; the error suggests a similar one."""
     if text in RECIPES:
         return text
-    similar = " or ".join(difflib.get_close_matches(text, RECIPES)) or "landscapes_cyclegan"
+    similar = " or ".join(difflib.get_close_matches(text, RECIPES)) or "retro_cyclegan"
     raise argparse.ArgumentTypeError(f"no recipe {text!r}; for example {similar} (`gantutor train "
                                      "--help` lists all)")
 
@@ -71,13 +77,17 @@ def parser():
     which.add_argument("--file", help="another file of this recipe, for instance one in runs")
     points = commands.add_parser("points", help="measure what is missing of the ladder and the "
                                                 "sweep: runs of which only the numbers are kept")
-    points.add_argument("rungs", nargs="*", choices=[[], *LADDER], metavar="RUNG")
+    points.add_argument("rungs", nargs="*", choices=[[], *LADDER, *SWEEP], metavar="RUNG")
     for command in (train, points):
         command.add_argument("--ship", action="store_true", help="for the course's developers: "
                              "write into data/, where it replaces what ships")
+    commands.add_parser("references", help="for developers: measure the reference rows that are "
+                                           "missing in data/")
     judges = commands.add_parser("judges", help="for developers: train the fixed classifiers again")
     names = [f"{pack.name}_{pack.size}" for pack in JUDGED]
     judges.add_argument("packs", nargs="*", choices=[[], *names], metavar="PACK_SIZE")
+    judges.add_argument("--jury-only", action="store_true", help="the judge that reads attributes "
+                                                                 "stays as it is")
     commands.add_parser("rejudge", help="for developers: write all shipped panels again")
     commands.add_parser("picture", help="for developers: draw README.md's picture")
     return top
@@ -105,8 +115,10 @@ def act(options):
             print(json.dumps(runs.judge(options.name, options.seed, options.file), indent=1))
         case "points":
             runs.measure_points(options.rungs, options.ship)
+        case "references":
+            runs.measure_references(ship=True)
         case "judges":
-            retrain_judges(options.packs)
+            retrain_judges(options.packs, options.jury_only)
         case "rejudge":
             for name in RECIPES:
                 for seed in runs.seeds(name):

@@ -223,10 +223,12 @@ class SmallDiscriminator(nn.Module):
     (N, 1, H / 2^layers, W / 2^layers).
     """
 
+    coordinates = True  # D knows where in the image it looks
+
     def __init__(self, width=24, layers=3, group=1):
         super().__init__()
         self.group = group
-        widths = [5] + [width * 2**k for k in range(layers)]
+        widths = [5 if self.coordinates else 3] + [width * 2**k for k in range(layers)]
         convolutions = []
         for before, after in pairwise(widths):
             convolutions += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -235,12 +237,10 @@ class SmallDiscriminator(nn.Module):
 
     def features(self, x):
         """Each convolution's output after LeakyReLU: a list of (N, C, h, w), largest first."""
-        h, seen = with_coordinates(x), []
-        for layer in self.net:
-            h = layer(h)
-            if isinstance(layer, nn.LeakyReLU):
-                seen.append(h)
-        return seen
+        seen = [with_coordinates(x) if self.coordinates else x]
+        for convolution, relu in zip(self.net[::2], self.net[1::2], strict=True):
+            seen.append(relu(convolution(seen[-1])))
+        return seen[1:]
 
     def forward(self, x):
         features = self.features(x)[-1]                         # (N, C, h, w)
@@ -251,3 +251,9 @@ class SmallDiscriminator(nn.Module):
             spread = groups.var(0).add(1e-4).sqrt().repeat(self.group, 1, 1, 1)
             features = torch.cat([features, spread], 1)         # (N, 2 C, h, w)
         return self.score(features)
+
+
+class TextureDiscriminator(SmallDiscriminator):
+    """A `SmallDiscriminator` without coordinates: it cannot ask for Y's sky at the top."""
+
+    coordinates = False

@@ -1,30 +1,26 @@
 """The runs of the course, one row each: data, untrained method, judge, how long.
 
-    gantutor train landscapes_cyclegan --seed 0
+    gantutor train retro_cyclegan --seed 0
 
 A row reads like a sentence: on this pack, train this method, for so many steps. No code parses the
 names. RECIPES ship as checkpoints. For the rungs of the LADDER and the points of the SWEEP only the
 numbers are kept. `gantutor.runs` trains and judges rows.
 """
 
-from collections.abc import Callable
 from functools import partial
 from itertools import chain, combinations
-from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
-from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, faces
+from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, RETRO, faces
 from gantutor.evaluate import panel, sharpness
 from gantutor.evaluate.edits import Coded
 from gantutor.evaluate.probes import readings
 from gantutor.methods.common_space import ReversedCodes, ShuffledColours
-from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
+from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
-from gantutor.methods.perceptual import Perceptual
-from gantutor.methods.relatives import DiscoGAN, DualGAN
+from gantutor.methods.relatives import DualGAN
 from gantutor.methods.stargan import (
     JointStarGAN,
     SmallStarGenerator,
@@ -32,52 +28,32 @@ from gantutor.methods.stargan import (
     StarGANDiscriminator,
 )
 from gantutor.methods.supervised import Supervised, SupervisedEdits, SupervisedPair
-from gantutor.models import PixelGenerator, SmallDiscriminator, SmallGenerator
+from gantutor.models import SmallDiscriminator, SmallGenerator, TextureDiscriminator
+from gantutor.rows import (  # noqa: F401 - what a row is made of, for whoever reads recipes
+    EMBED,
+    PHOTOGRAPHS,
+    REFERENCED,
+    SWEEP,
+    TUNING,
+    WEIGHTS,
+    D,
+    Deep,
+    Drawer,
+    Drawer64,
+    Medium,
+    Pixel,
+    Recipe,
+    Rung,
+    Shallow,
+    constrained,
+    drawn,
+    fast,
+    larger,
+    row,
+)
 from gantutor.vgg import vgg_features
 
-
-class Recipe(NamedTuple):
-    """One run. batches: (batch_size, seed) -> what `fit` draws from; make: () -> the untrained
-    method; judge: trained method -> its panel. The rest are `fit`'s arguments, in `settings` the
-    less common ones.
-    """
-
-    batches: Callable
-    make: Callable
-    judge: Callable
-    steps: int
-    lr: float
-    batch_size: int
-    precision: str = "float32"
-    settings: dict = {}  # noqa: RUF012 - nobody writes to it
-
-
-def row(pack, make, steps, lr=1e-3, batch_size=16, *, paired=False, code=None, load=None, **rest):
-    """A `Recipe` on a pack, judged by its panel. load: other batches than the pack's own."""
-    def judge(method):
-        return panel(method.translate, pack, getattr(method, "back", None), code)
-
-    load = load or (pack.paired if paired else pack.unpaired)
-    return Recipe(partial(load, pack.size), make, judge, steps, lr, batch_size, **rest)
-
-
-# ------------------------------------------------------------------ networks
-# Generators of landscapes change their input. Those of avatars draw anew, because shapes change.
-
-D = SmallDiscriminator
-Shallow = partial(SmallGenerator, width=24, blocks=0, downs=1)
-Medium = partial(SmallGenerator, width=24, blocks=2, downs=1)
-Deep = partial(SmallGenerator, width=24, blocks=3, downs=2)
-Drawer = partial(SmallGenerator, width=24, blocks=2, downs=2, skip=False)
-Drawer64 = partial(SmallGenerator, width=24, blocks=2, downs=3, skip=False)
-Pixel = PixelGenerator
 A, B = faces.BLOCKS
-
-
-def constrained(embed, weight, G=Deep, D_y=D, **settings):
-    """A `Perceptual` method. embed: () -> the network whose features must stay similar."""
-    G_xy, D_y = G(), D_y()  # made first: same start as the unconstrained run of this seed
-    return Perceptual(G_xy, D_y, embed(), weight, **settings)
 
 
 def star_networks(size, codes, classes):
@@ -109,7 +85,7 @@ def joint_without_mask_in_G():
     return JointStarGAN(UnmaskedGenerator(G), D, faces.BLOCKS)
 
 
-def judge_pair(method):
+def judge_pair(method, seed=0):
     """The panel of a CycleGAN between brown and black hair, on these two edits only."""
     found = panel(Coded(method, "black hair").translate, FACES,
                   questions=faces.hair_questions("brown hair", "black hair"))
@@ -131,7 +107,7 @@ def common_space(shared=None, size=32, channels=16, width=24, encoder_sees_flag=
     D_x, D_y = (SmallDiscriminator(width=24, layers=layers) for _ in range(2))
     method = ShuffledColours(*networks, D_x=D_x, D_y=D_y, D_z=CodeDiscriminator(channels),
                              lambda_kl=lambda_kl, **weights)
-    return method.to(memory_format=torch.channels_last)  # a tenth faster on a CPU
+    return fast(method)
 
 
 def reversed_codes(lambda_kl, lambda_dom):
@@ -143,18 +119,18 @@ def reversed_codes(lambda_kl, lambda_dom):
 
 # -------------------------------------------------------- the table: what ships
 
-landscapes = partial(row, LANDSCAPES, steps=600, batch_size=8)
 avatars = partial(row, AVATARS)
 avatars64 = partial(row, AVATARS.at(64))
 monochromes = partial(row, MONOCHROMES, steps=4000, lr=2e-3, batch_size=4)
 edits = partial(row, FACES, steps=5000)
 
 RECIPES = {
-    # Notebook 01: three depths of the same generator.
-    "landscapes_shallow": landscapes(lambda: Direct(Shallow(), D())),
-    "landscapes_medium": landscapes(lambda: Direct(Medium(), D())),
-    "landscapes_deep": landscapes(lambda: Direct(Deep(), D())),
-    "landscapes_supervised": landscapes(lambda: Supervised(Medium()), paired=True),
+    **PHOTOGRAPHS,
+    # For looking at: 128 px, split 0.
+    "retro128_cyclegan": row(RETRO.at(128), partial(larger, D, 10.0), 800, batch_size=8),
+    "ink128_cyclegan": row(INK.at(128), partial(larger, TextureDiscriminator, 3.0), 800,
+                           batch_size=8),
+    # Notebook 01: faces without a constraint.
     # D sees one image at a time, so it cannot notice that all outputs are alike.
     "avatars_collapsed": avatars(lambda: Direct(Drawer(), D()), 1500, 5e-4),
     # D sees the spread over a group of images. No pool: its older images would look diverse.
@@ -162,26 +138,13 @@ RECIPES = {
         lambda: Direct(Drawer(), D(group=4), pool_size=0), 2400, batch_size=32),
     "avatars_supervised": avatars(lambda: Supervised(Drawer()), 1500, paired=True),
 
-    # Notebook 02: what embeds x and G_xy(x), and the term's weight.
-    "landscapes_pixel": landscapes(partial(constrained, nn.Identity, 0.1)),
-    "landscapes_randomvgg": landscapes(
-        partial(constrained, partial(vgg_features, "random", "relu3_3"), 0.3)),
-    "landscapes_vgg": landscapes(
-        partial(constrained, partial(vgg_features, "text", "relu2_2"), 3.0)),
+    # Notebook 02: a VGG where shapes change.
     "avatars_vgg": avatars(partial(constrained, vgg_features, 1.0, Drawer, partial(D, group=4),
                                    pool_size=0), 1000),
     "avatars_vggheavy": avatars(partial(constrained, vgg_features, 10.0, Drawer,
                                         partial(D, group=4), pool_size=0), 1000),
 
     # Notebook 03: cycles, and what they hide.
-    "landscapes_oneway": landscapes(lambda: OneWayCycleGAN(Medium(), Medium(), D())),
-    "landscapes_cyclegan": landscapes(lambda: CycleGAN(Medium(), Medium(), D(), D())),
-    "landscapes_converged": landscapes(
-        lambda: CycleGAN(Medium(), Medium(), D(), D()), steps=1200),
-    "landscapes_identity": landscapes(
-        lambda: CycleGAN(Medium(), Medium(), D(), D(), lambda_idt=0.5)),
-    "landscapes_discogan": landscapes(lambda: DiscoGAN(Medium(), Medium(), D(), D())),
-    "landscapes_dualgan": landscapes(lambda: DualGAN(Medium(), Medium(), D(), D())),
     "avatars_cyclegan": avatars(lambda: CycleGAN(Drawer(), Drawer(), D(), D()), 2500),
     "monochromes_hider": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), D(), lambda_rec=3.0)),
     "monochromes_defended": monochromes(
@@ -221,16 +184,6 @@ RECIPES = {
 STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
 # Where codes are aligned, D_z trains twice per encoder step, with a constant learning rate.
 D_Z_PLAYS = {"n_critic": 2, "decay_d": False}
-
-
-class Rung(NamedTuple):
-    """A recipe for `seeds` seeds. more: trained method -> more numbers. ships: as which recipe."""
-
-    recipe: Recipe
-    seeds: int
-    more: Callable | None = None
-    ships: str | None = None
-
 
 all_shared = partial(common_space, 4)
 
@@ -283,16 +236,3 @@ CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, see
     ("all remedies, 64 px", "avatars64_remedies", 1, sharp),
     ("supervised, 64 px", "avatars64_supervised", 2, sharp))}
 LADDER = SHARING | ALIGNMENT | ABLATION | LIVE | CONVERGED
-
-# ---------------------------- the sweep of notebook 02: one setting varied, everything else held
-
-SWEEP = {
-    (constraint, layer, weight): landscapes(partial(constrained, embed, weight))
-    for constraint, layer, weights in (
-        ("pixel", None, (0.1, 0.3, 1.0, 3.0)),
-        ("random", "relu3_3", (0.3, 1.0, 3.0)),
-        ("text", "relu1_2", (0.3, 1.0, 3.0)),
-        ("text", "relu2_2", (0.3, 1.0, 3.0, 10.0)),
-        ("text", "relu3_3", (0.3, 1.0, 3.0)))
-    for embed in [partial(vgg_features, constraint, layer) if layer else nn.Identity]
-    for weight in weights}

@@ -8,13 +8,14 @@ A reader's own runs go to the folder ``runs``. What ships lies in ``data`` and i
 import hashlib
 import json
 import time
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
 
 import gantutor
-from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.evaluate.references import references
+from gantutor.recipes import LADDER, RECIPES, REFERENCED, SWEEP
 from gantutor.saving import (
     atomically,
     data_folder,
@@ -118,7 +119,7 @@ def train(name, seed=0, steps=None, progress=True, ship=False):
     method, history = trained(row, seed, steps, progress=progress)
     minutes, steps = (time.perf_counter() - began) / 60, row.steps if steps is None else steps
     cut = f" --steps {steps}" if steps != row.steps else ""
-    panel = row.judge(method)
+    panel = row.judge(method, seed)
     save_weights(checkpoint_path(name, seed, ship), networks(method), half=True, metadata={
         "command": f"gantutor train {name} --seed {seed}{cut}", "hyperparameters": about,
         "seed": str(seed), "steps": str(steps), "minutes": f"{minutes:.2f}",
@@ -152,13 +153,13 @@ def load(name, seed=0, path=None, frozen=True):
 
 def judge(name, seed=0, path=None):
     """The panel of a checkpoint, measured now."""
-    return recipe(name).judge(load(name, seed, path))
+    return recipe(name).judge(load(name, seed, path), seed)
 
 
 def rejudge(name, seed=0):
     """Writes the panel of a shipped checkpoint again, after a judge has changed."""
     path, method = checkpoint_path(name, seed), load(name, seed)
-    metadata = read_metadata(path) | {"panel": json.dumps(recipe(name).judge(method))}
+    metadata = read_metadata(path) | {"panel": json.dumps(recipe(name).judge(method, seed))}
     # Only if they are missing: the stored ones describe the run, even if the row has changed.
     metadata.setdefault("hyperparameters", json.dumps(described(recipe(name), make(name))))
     save_weights(path, networks(method), metadata, half=True)
@@ -184,8 +185,12 @@ def shipped_panels(name):
 # --------------------------------------------- points: runs of which only the numbers are kept
 
 
+# The tables of numbers alone, by the file that holds them.
+TABLES = {"common_space": LADDER, "direct": SWEEP}
+
+
 def points_path(file, ship=True):
-    """Where the points of "common_space" (the ladder) or "vgg_constraint" (the sweep) lie."""
+    """Where the points of a table lie: "common_space" (05 to 07) or "direct" (01 to 03)."""
     return (data_folder() / "sweeps" if ship else OWN) / f"{file}.json"
 
 
@@ -195,9 +200,17 @@ def points(file, ship=True):
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
+def file_of(rung):
+    """Which table a rung belongs to."""
+    for file, table in TABLES.items():
+        if rung in table:
+            return file
+    raise ValueError(f"rung {rung!r}: expected one of {', '.join(chain(*TABLES.values()))}")
+
+
 def rung(name):
-    """The measured points of one rung of the ladder, by seed."""
-    return sorted((p for p in points("common_space") if p["rung"] == name),
+    """The measured points of one rung, by seed."""
+    return sorted((p for p in points(file_of(name)) if p["rung"] == name),
                   key=lambda p: p["seed"])
 
 
@@ -214,42 +227,58 @@ def add_point(file, point, ship):
 
 def measure_rung(name, seed=0, steps=None, **options):
     """Trains one rung, or loads it if it ships. Returns its panel and its further numbers."""
-    rung = LADDER[name]
+    rung = TABLES[file_of(name)][name]
     if rung.ships and seed in seeds(rung.ships):
         method = load(rung.ships, seed)
     else:
         method, _ = trained(rung.recipe, seed, steps, **options)
-    return {"panel": rung.recipe.judge(method)} | (rung.more(method) if rung.more else {})
+    return {"panel": rung.recipe.judge(method, seed)} | (rung.more(method) if rung.more else {})
 
 
-def measure_sweep(point, seed=0, steps=None, **options):
-    """Trains one point of the sweep. Returns its panel."""
-    method, _ = trained(SWEEP[point], seed, steps, **options)
-    return {"panel": SWEEP[point].judge(method)}
+def reference_panels(name):
+    """{row: [its panel in each split]} of a pack of `REFERENCED`: what any method should beat."""
+    found = sorted((p for p in points("references") if p["pack"] == name), key=lambda p: p["seed"])
+    return {row: [p["panels"][row] for p in found] for row in (found[0]["panels"] if found else ())}
+
+
+def measure_references(ship=False):
+    """Measures the reference rows that are missing, pack by pack and split by split."""
+    known = {(p["pack"], p["seed"]) for p in points("references", ship)}
+    for name, (pack, untrained, splits) in REFERENCED.items():
+        for seed in range(splits):
+            if (name, seed) not in known:
+                seed_everything(seed)
+                panels = references(pack.split(seed), untrained())
+                add_point("references", {"pack": name, "seed": seed, "panels": panels}, ship)
+                print(name, seed, {k: round(p["hidden-pair L1"], 3) for k, p in panels.items()},
+                      flush=True)
+
+
+def differences(one, other, key="hidden-pair L1"):
+    """By how much recipe `one`'s number is above recipe `other`'s, seed by seed: {seed: number}.
+
+    The two runs of a seed share their data, so what is common to both falls out.
+    """
+    return {seed: shipped_panel(one, seed)[key] - shipped_panel(other, seed)[key]
+            for seed in seeds(one) if seed in seeds(other)}
 
 
 def missing_points(names=(), ship=True):
-    """[(file, key of the point, function that measures it)] of all points not measured yet."""
-    wanted = names or LADDER
-    every = [("common_space", {"rung": name, "seed": seed}, partial(measure_rung, name, seed))
-             for seed in range(max(LADDER[name].seeds for name in wanted)) for name in wanted
-             if seed < LADDER[name].seeds]
-    if not names:
-        every += [("vgg_constraint", dict(zip(("constraint", "layer", "weight"), p, strict=True)),
-                   partial(measure_sweep, p)) for p in SWEEP]
-    known = {file: points(file, ship) for file in ("common_space", "vgg_constraint")}
-    return [(file, key, measure) for file, key, measure in every
-            if not any(key.items() <= p.items() for p in known[file])]
+    """[(name of the rung, seed)] of all points not measured yet, seed by seed."""
+    known = {(p["rung"], p["seed"]) for file in TABLES for p in points(file, ship)}
+    wanted = {name: TABLES[file_of(name)][name].seeds for name in names or chain(*TABLES.values())}
+    return [(name, seed) for seed in range(max(wanted.values())) for name, count in wanted.items()
+            if seed < count and (name, seed) not in known]
 
 
 def measure_points(names=(), ship=False):
-    """Measures all missing points of the rungs `names`, or of ladder and sweep. Prints each.
+    """Measures all missing points of the rungs `names`, or of every table. Prints each.
 
     If it is stopped, the next call continues with the next missing point.
     """
-    for file, key, measure in missing_points(names, ship):
-        point = key | measure()
-        add_point(file, point, ship)
+    for name, seed in missing_points(names, ship):
+        point = {"rung": name, "seed": seed} | measure_rung(name, seed)
+        add_point(file_of(name), point, ship)
         panel = point["panel"]
-        print(*key.values(), *(f"{k} {panel[k]:.3f}" for k in ("content kept", "hidden-pair L1")
-                               if k in panel), flush=True)
+        print(name, seed, *(f"{k} {panel[k]:.3f}" for k in ("content kept", "hidden-pair L1")
+                            if k in panel), flush=True)

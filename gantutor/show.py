@@ -135,6 +135,31 @@ def panel_table(rows, keys=None, caption=""):
                 f"<tbody>{body}</tbody></table>")
 
 
+def points(rows, key="hidden-pair L1", references=()):
+    """Figure of every run's number: {row: [panel of each split or seed]}, a line per split.
+
+    A run and the run beside it that shares its split are joined, so one sees differences within a
+    split, not only means (the bars). references: names of rows that are no methods; drawn in grey.
+    """
+    figure, axis = plt.subplots(figsize=(max(5.0, 0.8 * len(rows) + 1), 3.4), dpi=110)
+    values = {name: [panel[key] for panel in panels if key in panel]
+              for name, panels in rows.items()}
+    values = {name: found for name, found in values.items() if found}
+    for k in range(max(map(len, values.values()))):
+        line = [(at, found[k]) for at, found in enumerate(values.values()) if k < len(found)]
+        axis.plot(*zip(*line, strict=True), color=INK, lw=0.6, alpha=0.35)
+    for at, (name, found) in enumerate(values.items()):
+        color = "#888888" if name in references else PALETTE[0]
+        axis.scatter([at] * len(found), found, s=22, color=color, zorder=3)
+        axis.hlines(np.mean(found), at - 0.28, at + 0.28, color=color, lw=2)
+    axis.set_xticks(range(len(values)), values, rotation=35, ha="right", fontsize=8)
+    axis.set(ylabel=key, ylim=(0, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout(pad=0.5)
+    plt.close(figure)
+    return figure
+
+
 def heatmaps(matrices, names=None, width=10.0):
     """Figure of confusion matrices side by side, rows normalised: {title: (n, n) counts}."""
     figure, axes = plt.subplots(1, len(matrices), figsize=(width, width / len(matrices) + 0.3),

@@ -50,7 +50,7 @@ MUTANTS = [
     ("losses.py", "fake_scores.float().mean() - real_scores", "fake_scores.mean() - real_scores",
      "test_losses.py::test_half_precision_scores_give_the_float32_mean"),
     # recipes and ladder
-    ("recipes.py", "lambda_idt=0.5", "lambda_idt=0.0", f"{ROW}[landscapes_identity]"),
+    ("recipes.py", "lambda_idt=0.5", "lambda_idt=0.0", f"{ROW}[retro_identity]"),
     ("recipes.py", '"monochromes_hider": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), D(), '
      'lambda_rec=3.0)', '"monochromes_hider": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), '
      'D(), lambda_rec=30.0)', f"{ROW}[monochromes_hider]"),
@@ -64,7 +64,36 @@ MUTANTS = [
      "REMEDIES), 4000)", f"{ROW}[avatars_remedies]"),
     ("recipes.py", 'D_Z_PLAYS = {"n_critic": 2, "decay_d": False}', "D_Z_PLAYS = {}",
      "test_ladder.py::test_only_where_codes_are_aligned_D_z_plays_twice_and_keeps_its_rate"),
+    ("recipes.py", "(INK, TextureDiscriminator,", "(INK, D,",
+     "test_recipes.py::test_D_sees_coordinates_where_Y_has_darker_corners"),
+    ("recipes.py", "pack.split(TUNING).on_validation()", "pack.split(TUNING)",
+     "test_ladder.py::test_weights_are_chosen_on_validation_in_a_split_of_their_own"),
+    ("recipes.py", "here = pack.split(seed)", "here = pack",
+     "test_recipes.py::test_the_seed_of_a_run_on_photographs_is_its_split"),
+    ("recipes.py", "panel(method.translate, pack.split(seed),", "panel(method.translate, pack,",
+     "test_recipes.py::test_the_seed_of_a_run_on_photographs_is_its_split"),
     # data and judges
+    ("data/changes.py", "* (1 - 0.85 * pen)", "* (1 - 0.75 * pen)",
+     "data/test_changes.py::test_ink_is_the_whole_process_in_numpy"),
+    ("data/changes.py", "rgb + strength * (slide - rgb)", "rgb + (slide - rgb)",
+     "data/test_changes.py::test_the_dial_is_a_straight_line_through_the_photograph_and_its_retro_"
+     "version"),
+    ("data/photographs.py", "sorted(order[5:].tolist())", "order[5:].tolist()",
+     "data/test_photographs.py::test_the_splits_of_the_course_are_the_documented_ones"),
+    ("data/photographs.py", "rng.uniform(0.45, 1.0)", "rng.uniform(0.6, 1.0)", "data/"
+     "test_photographs.py::test_a_crop_is_most_of_a_photograph_each_has_its_turn_and_half_are_"
+     "mirrored"),
+    ("data/packs.py", "self.divide(number).on_validation()", "self.divide(number)",
+     "data/test_photographs.py::test_a_pack_on_validation_asks_nothing_of_the_test_photographs"),
+    ("evaluate/metrics.py", "by_chance = (k - 1) ** 2 / (n - 1)", "by_chance = 0 * n",
+     "evaluate/test_metrics.py::test_cramers_v_by_hand"),
+    ("evaluate/references.py", "back @ _power(root @ y_cov @ root, 0.5) @ back",
+     "_power(y_cov, 0.5) @ back",
+     "evaluate/test_references.py::test_colour_map_is_symmetric_and_positive_so_it_moves_colours_"
+     "least"),
+    ("evaluate/two_sample.py", "_area(a[half], b[half], a[~half], b[~half], ridge)",
+     "_area(a[half], b[half], a[half], b[half], ridge)",
+     "evaluate/test_two_sample.py::test_it_is_tested_on_other_images_than_it_was_trained_on"),
     ("data/avatars.py", 'colour, others = sheet("train_x", size).chunk(2)',
      'colour = others = sheet("train_x", size)[:1250]',
      "data/test_avatars.py::test_monochromes_are_made_of_other_faces_than_x"),

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from gantutor import evaluate, runs
-from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, faces, monochrome
+from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, RETRO, faces, monochrome
 from gantutor.evaluate import hiding, metrics
-from gantutor.recipes import ABLATION, ALIGNMENT, LADDER, SHARING, SWEEP
+from gantutor.recipes import ABLATION, ALIGNMENT, LADDER, PHOTOGRAPHS, SHARING, SWEEP
 
-PACKS = {"landscapes": LANDSCAPES, "avatars": AVATARS, "monochromes": MONOCHROMES}
+PACKS = {"avatars": AVATARS, "monochromes": MONOCHROMES}
 
 
 def panels(name):
@@ -26,20 +26,112 @@ def nothing():
     return {name: evaluate.do_nothing(pack) for name, pack in PACKS.items()}
 
 
-# ----------------------------------------------------------- notebooks 01 to 03
+# ----------------------------- notebooks 01 to 03: photographs, five splits of each change
+
+CHANGES = {"retro": RETRO, "ink": INK}
+KINDS = [name.removeprefix("retro_") for name in PHOTOGRAPHS if name.startswith("retro_")]
+UNPAIRED = [kind for kind in KINDS if kind != "supervised"]
+every_change = pytest.mark.parametrize("change", CHANGES)
+
+# THRESHOLDS OF THE PHOTOGRAPHS: generous ones, to be set once all numbers exist.
+# A mean over the five splits of "hidden-pair L1", at most this share of that of doing nothing.
+OF_DO_NOTHING = {"retro": {"supervised": 0.5, "cyclegan": 1.0, "vgg": 1.0, "medium": 1.5},
+                 "ink": {"supervised": 0.8, "cyclegan": 1.5, "vgg": 1.5, "medium": 1.5}}
+CYCLE_CLOSES = 0.3          # "cycle L1" of the two-way methods, in every split, at most
+DIVERSE = 0.3               # "diversity" of every row of every split, at least
+WORST_SEED = 2.0            # a row's worst split is at most so many times its mean
+BEST_WEIGHT = 0.05          # the shipped weight's error on validation is at most so much above
+#                             the best point beside it
 
 
-@pytest.mark.parametrize("name, share", [("landscapes_cyclegan", 0.45),
-                                         ("landscapes_converged", 0.35)])
-def test_cyclegan_comes_far_nearer_the_hidden_truth_than_doing_nothing(nothing, name, share):
-    limit = share * nothing["landscapes"]["hidden-pair L1"]
-    assert all(p["hidden-pair L1"] <= limit for p in panels(name).values())
+def errors(change, kind):
+    """"hidden-pair L1" of a row in splits 0 to 4."""
+    found = panels(f"{change}_{kind}")
+    assert list(found) == [0, 1, 2, 3, 4], f"{change}_{kind}"
+    return np.array([found[seed]["hidden-pair L1"] for seed in range(5)])
 
 
-def test_longer_training_is_better():
-    short, long = panels("landscapes_cyclegan"), panels("landscapes_converged")
-    for seed in short.keys() & long.keys():
-        assert long[seed]["hidden-pair L1"] < short[seed]["hidden-pair L1"]
+@pytest.fixture(scope="module")
+def untouched():
+    """"hidden-pair L1" of doing nothing in splits 0 to 4, without the rest of the panel."""
+    def error(pack):
+        x, y, _ = evaluate.held_out_pairs(pack)
+        return metrics.l1(x, y)
+
+    return {change: np.array([error(pack.split(seed)) for seed in range(5)])
+            for change, pack in CHANGES.items()}
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_every_row_on_photographs_has_a_run_in_each_split(name):
+    assert runs.seeds(name) == [0, 1, 2, 3, 4]
+
+
+@every_change
+def test_the_ceiling_is_below_every_unpaired_row_in_each_split(change):
+    ceiling = errors(change, "supervised")
+    for kind in UNPAIRED:
+        assert (ceiling < errors(change, kind)).all(), kind
+
+
+@every_change
+def test_the_ceiling_is_nearer_the_truth_than_doing_nothing_in_each_split(change, untouched):
+    assert (errors(change, "supervised") < untouched[change]).all()
+
+
+@every_change
+def test_rows_come_as_near_to_the_hidden_truth_as_the_course_says(change, untouched):
+    for kind, share in OF_DO_NOTHING[change].items():
+        found = mean(errors(change, kind) / untouched[change])
+        assert found <= share, (kind, found)
+
+
+@every_change
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_row_is_one_lucky_split_and_none_collapses(change, kind):
+    found = errors(change, kind)
+    assert found.max() <= WORST_SEED * found.mean()
+    assert min(p["diversity"] for p in panels(f"{change}_{kind}").values()) >= DIVERSE
+
+
+@every_change
+def test_a_cycle_closes_where_there_is_one(change):
+    for kind in KINDS:
+        found = [p.get("cycle L1") for p in panels(f"{change}_{kind}").values()]
+        if kind in ("oneway", "cyclegan", "identity", "discogan", "dualgan"):
+            assert max(found) <= CYCLE_CLOSES, kind
+        else:
+            assert found == [None] * 5, kind
+
+
+def test_no_judge_is_asked_about_photographs():
+    for name in PHOTOGRAPHS:
+        for panel in panels(name).values():
+            assert set(panel) - {"cycle L1"} == {"hidden-pair L1", "PSNR", "SSIM", "KID x1000",
+                                                 "diversity"}, name
+
+
+# --------------------------------------------------- the sweep: chosen on validation
+
+
+def test_the_sweep_holds_every_point_once():
+    found = [(p["rung"], p["seed"]) for p in runs.points("direct")]
+    expected = {(name, seed) for name, rung in SWEEP.items() for seed in range(rung.seeds)}
+    assert len(found) == len(set(found)) and expected <= set(found)
+
+
+@every_change
+@pytest.mark.parametrize("kind, embeds", [("pixel", "pixel"), ("vgg", "relu2_2"),
+                                          ("vggdeep", "relu3_3")])
+def test_the_shipped_weight_is_the_best_of_the_sweep(change, kind, embeds):
+    """On validation, in a split that no table shows; where two are alike, either."""
+    found = {name: runs.rung(name)[0]["panel"]["hidden-pair L1"] for name in SWEEP
+             if name.startswith(f"{change}, {embeds}, ")}
+    shipped = f"{change}, {embeds}, {runs.make(f'{change}_{kind}').lambda_vgg:g}"
+    assert found[shipped] <= (1 + BEST_WEIGHT) * min(found.values()), found
+
+
+# ---------------------------------------------------------- notebooks 01 to 03: the rest
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -47,13 +139,6 @@ def test_the_ceiling_is_above_every_cyclegan(pack):
     ceiling = panels(f"{pack}_supervised").values()
     unpaired = panels(f"{pack}_cyclegan").values()
     assert max(p["hidden-pair L1"] for p in ceiling) <= min(p["hidden-pair L1"] for p in unpaired)
-
-
-def test_the_constraint_beats_a_deep_generator_without_one():
-    def error(name):
-        return mean(p["hidden-pair L1"] for p in panels(name).values())
-
-    assert error("landscapes_cyclegan") < error("landscapes_deep")
 
 
 def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
@@ -79,30 +164,6 @@ def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
         assert p["domain reached"] > 0.3                   # a good part of which look like Y
         assert abs(p["content kept"] - chance) < 0.1       # and have nothing to do with x
         assert p["hidden-pair L1"] > 4 * ceiling
-
-
-def test_a_vgg_constraint_takes_a_third_of_the_error_away():
-    """... and the domain is reached as well as without a constraint."""
-    def of(name, key):
-        return mean(p[key] for p in panels(name).values())
-
-    free, held = (of(f"landscapes_{kind}", "hidden-pair L1") for kind in ("deep", "vgg"))
-    assert held < 0.7 * free
-    assert of("landscapes_vgg", "domain reached") > of("landscapes_deep", "domain reached") - 0.02
-    for kind in ("pixel", "randomvgg"):
-        assert of(f"landscapes_{kind}", "hidden-pair L1") < free
-    assert len(panels("landscapes_vgg")) == len(panels("landscapes_pixel")) == 3
-
-
-def test_the_sweep_holds_every_point_and_agrees_with_the_checkpoints():
-    found = {(p["constraint"], p["layer"], p["weight"]): p["panel"]
-             for p in runs.points("vgg_constraint")}
-    assert set(found) == set(SWEEP)
-    for name, point in (("landscapes_pixel", ("pixel", None, 0.1)),
-                        ("landscapes_randomvgg", ("random", "relu3_3", 0.3)),
-                        ("landscapes_vgg", ("text", "relu2_2", 3.0))):
-        again = runs.shipped_panel(name, 0)["hidden-pair L1"]
-        assert again == pytest.approx(found[point]["hidden-pair L1"], rel=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +192,6 @@ def test_what_the_hider_reads_does_not_belong_in_a_monochrome_picture():
         assert hiding.reconstruction_honesty(method, x) > 4 * closed
         translated = method.translate(x)
         assert 127.5 * metrics.l1(translated, monochrome(translated)) < 6  # grey levels
-
-
-def test_relatives_of_the_cyclegan_beat_doing_nothing(nothing):
-    for kind in ("discogan", "dualgan"):
-        for panel in panels(f"landscapes_{kind}").values():
-            assert panel["hidden-pair L1"] < nothing["landscapes"]["hidden-pair L1"]
 
 
 # ------------------------------------------------------- notebook 04: StarGAN

@@ -1,4 +1,4 @@
-"""The rungs of notebooks 05 to 07 and the sweep of 02 as rows: what varies, and what is held."""
+"""Rungs of notebooks 05 to 07 and points of the sweep as rows: what varies, and what is held."""
 
 from functools import partial
 
@@ -6,7 +6,8 @@ import torch
 from test_recipes import COMMON, REMEDIES, made, numbers, same_weights
 from torch import nn
 
-from gantutor import recipes, runs
+from gantutor import recipes, rows, runs
+from gantutor.data import AVATARS, DIAL, INK, RETRO
 from gantutor.methods.supervised import Supervised
 from gantutor.recipes import ABLATION, ALIGNMENT, LADDER, LIVE, RECIPES, SHARING, SWEEP
 from gantutor.vgg import vgg_features
@@ -95,23 +96,74 @@ def test_seeds_and_further_numbers_of_the_ladder():
         assert isinstance(LADDER[name].more, partial) == name.endswith("64 px")
 
 
-def test_the_sweep_varies_one_setting_and_holds_everything_else():
-    deep = RECIPES["landscapes_deep"]
-    weights = {(None, "pixel"): [0.1, 0.3, 1, 3], ("relu3_3", "random"): [0.3, 1, 3],
-               ("relu1_2", "text"): [0.3, 1, 3], ("relu2_2", "text"): [0.3, 1, 3, 10],
-               ("relu3_3", "text"): [0.3, 1, 3]}
-    found = {}
-    for kind, layer, weight in SWEEP:
-        found.setdefault((layer, kind), []).append(weight)
-    assert found == weights
-    assert len(SWEEP) == 17
-    for (kind, layer, weight), row in SWEEP.items():
-        method = made((kind, layer, weight))
-        assert row._replace(make=deep.make, judge=deep.judge, batches=deep.batches) == deep
-        assert (row.batches.func, row.batches.args) == (deep.batches.func, deep.batches.args)
-        assert method.lambda_vgg == weight
-        assert str(method.G_xy) == str(made("landscapes_deep").G_xy)
-        if kind == "pixel":
-            assert isinstance(method.embed.net, nn.Identity)
-        else:
-            assert same_weights(method.embed.net, vgg_features(kind, layer))
+def point(change, kind, weight):
+    return f"{change}, {kind}, {weight}"
+
+
+WEIGHTS = {"pixel": ["0.1", "0.3", "1", "3"], "relu2_2": ["0.3", "1", "3", "10"],
+           "relu3_3": ["0.3", "1", "3", "10"]}
+
+
+def test_the_sweep_varies_what_embeds_and_its_weight():
+    assert list(SWEEP) == [point(change, kind, weight) for change in ("retro", "ink")
+                           for kind, weights in WEIGHTS.items() for weight in weights]
+    assert not SWEEP.keys() & (LADDER.keys() | RECIPES.keys())
+    for change in ("retro", "ink"):
+        for kind, weights in WEIGHTS.items():
+            for weight in weights:
+                method = made(point(change, kind, weight))
+                assert type(method).__name__ == "Perceptual"
+                assert method.lambda_vgg == float(weight)
+                if kind == "pixel":
+                    assert isinstance(method.embed.net, nn.Identity)
+                else:
+                    assert same_weights(method.embed.net, vgg_features("text", kind))
+
+
+def test_the_sweep_holds_everything_else():
+    """Half of the shipped row's steps, and its networks, rate and batches."""
+    for change in ("retro", "ink"):
+        row, beside = RECIPES[f"{change}_vgg"], made(f"{change}_vgg")
+        for name in (name for name in SWEEP if name.startswith(f"{change},")):
+            rung, method = SWEEP[name], made(name)
+            assert (rung.seeds, rung.more, rung.ships) == (1, None, None)
+            assert rung.recipe._replace(make=row.make, judge=row.judge, batches=row.batches,
+                                        steps=600) == row
+            assert rung.recipe.steps == 300
+            assert (str(method.G_xy), str(method.D_y)) == (str(beside.G_xy), str(beside.D_y))
+            torch.manual_seed(0)
+            first = rung.recipe.make()
+            torch.manual_seed(0)
+            second = RECIPES[f"{change}_medium"].make()  # all start from the same weights
+            assert same_weights(first.G_xy, second.G_xy) and same_weights(first.D_y, second.D_y)
+
+
+def test_weights_are_chosen_on_validation_in_a_split_of_their_own(monkeypatch):
+    asked = []
+    monkeypatch.setattr(rows, "panel", lambda translate, pack, back, code: asked.append(pack))
+    for name, rung in SWEEP.items():
+        there = (RETRO if name.startswith("retro") else INK).split(100)
+        for seed in (0, 3):  # another seed is no other split here
+            rung.recipe.judge(made(name), seed)
+            assert asked[-1].questions is there.validation and asked[-1].size == 64
+        assert asked[-1] == asked[-2]
+        pack, paired, load = rung.recipe.batches.args
+        assert pack.split(3) is pack and pack.unpaired is there.unpaired
+        assert not paired and load is None
+    assert recipes.TUNING == 100 > 4  # none of the course's splits
+
+
+def test_the_shipped_weights_are_points_of_the_sweep():
+    for change in ("retro", "ink"):
+        for kind, embeds in (("pixel", "pixel"), ("vgg", "relu2_2"), ("vggdeep", "relu3_3")):
+            weight = made(f"{change}_{kind}").lambda_vgg
+            assert point(change, embeds, f"{weight:g}") in SWEEP
+
+
+def test_whose_reference_rows_are_kept():
+    """Of every position of the dial in five splits, and of the avatars, which have one."""
+    kept = {name: (pack, splits) for name, (pack, _, splits) in recipes.REFERENCED.items()}
+    assert kept == {name: (pack, 5) for name, pack in DIAL.items()} | {"avatars": (AVATARS, 1)}
+    for name, (_, untrained, _) in recipes.REFERENCED.items():  # as its pack's rows begin
+        beside = made("avatars_cyclegan" if name == "avatars" else "retro_cyclegan").G_xy
+        assert str(untrained()) == str(beside)

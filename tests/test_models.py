@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from gantutor.models import PatchDiscriminator, ResnetGenerator, SmallDiscriminator
+from gantutor.models import (
+    PatchDiscriminator,
+    ResnetGenerator,
+    SmallDiscriminator,
+    TextureDiscriminator,
+)
 
 
 def pattern(shape, index, scale):
@@ -112,3 +117,19 @@ def test_a_discriminator_with_a_group_sees_how_much_a_batch_varies():
     assert seen[1][:, 8:].max() == pytest.approx(0.01)
     with pytest.raises(ValueError, match="3 images are no multiple of group=2"):
         net(x[:3])
+
+
+def test_a_texture_discriminator_does_not_know_where_it_looks():
+    """An image that moves by one score's step (4 pixels) moves its scores."""
+    torch.manual_seed(0)
+    texture, placed = (kind(width=4, layers=2) for kind in (TextureDiscriminator,
+                                                            SmallDiscriminator))
+    x = pattern((2, 3, 32, 40), 0, 1.0)
+    moved = x.roll((4, 8), (2, 3))
+    scores, shifted = texture(x), texture(moved)  # compared far from the padded rim
+    torch.testing.assert_close(scores[:, :, 2:4, 2:5], shifted[:, :, 3:5, 4:7])
+    scores, shifted = placed(x), placed(moved)
+    assert (scores[:, :, 2:4, 2:5] - shifted[:, :, 3:5, 4:7]).abs().max() > 1e-3
+    assert texture(x).shape == (2, 1, 8, 10)
+    assert texture.net[0].in_channels == 3 and placed.net[0].in_channels == 5
+    assert [h.shape for h in texture.features(x)] == [(2, 4, 16, 20), (2, 8, 8, 10)]

@@ -15,8 +15,8 @@ from PIL import Image
 import gantutor
 from gantutor import __main__ as command_line
 from gantutor import runs
-from gantutor.data import AVATARS, FACES, LANDSCAPES
-from gantutor.recipes import LADDER
+from gantutor.data import AVATARS, FACES
+from gantutor.recipes import LADDER, SWEEP
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,7 +76,7 @@ def test_the_command_explains_itself():
     out = subprocess.run([sys.executable, "-m", "gantutor", "--help"], capture_output=True,
                          text=True, check=True, cwd=ROOT)
     assert out.stdout.startswith("usage: gantutor")
-    for command in ("train", "evaluate", "points", "judges", "rejudge", "picture"):
+    for command in ("train", "evaluate", "points", "references", "judges", "rejudge", "picture"):
         assert command in out.stdout
 
 
@@ -94,7 +94,9 @@ def test_the_command_is_installed_under_its_name():
 
 
 @pytest.mark.parametrize("arguments, named", [
-    (["train", "landscapes_nothing"], "landscapes_nothing"), (["train"], "NAME"),
+    (["train", "retro_nothing"], "retro_nothing"), (["train"], "NAME"),
+    (["train", "retro_cycelgan"], "for example retro_cyclegan"),
+    (["judges", "retro_64"], "retro_64"),
     (["points", "no such rung"], "no such rung"), (["judges", "avatars_48"], "avatars_48"),
     (["paint"], "paint")])
 def test_a_wrong_command_is_named(arguments, named, capsys):
@@ -107,24 +109,43 @@ def test_points_of_all_rungs_unless_some_are_named(monkeypatch):
     asked = []
     monkeypatch.setattr(runs, "measure_points", lambda rungs, ship: asked.append((rungs, ship)))
     command_line.main(["points"])
-    command_line.main(["points", "all, and D_x, D_y", "UNIT", "--ship"])
-    assert asked == [([], False), (["all, and D_x, D_y", "UNIT"], True)]
-    assert "UNIT" in LADDER
+    command_line.main(["points", "all, and D_x, D_y", "ink, relu2_2, 3", "--ship"])
+    assert asked == [([], False), (["all, and D_x, D_y", "ink, relu2_2, 3"], True)]
+    assert "all, and D_x, D_y" in LADDER and "ink, relu2_2, 3" in SWEEP
 
 
 def test_judges_are_trained_for_the_packs_that_have_one(monkeypatch, capsys):
-    trained, listed = [], []
+    trained, juries, listed = [], [], []
     monkeypatch.setattr(command_line, "train_judge", trained.append)
+    monkeypatch.setattr(command_line, "train_jury", juries.append)
     monkeypatch.setattr(command_line.evaluate, "judge_accuracy", lambda pack: {"domain": 0.98765})
     monkeypatch.setattr(runs, "list_what_ships", lambda: listed.append(True))
     command_line.main(["judges", "avatars_64"])
-    assert trained == [AVATARS.at(64)] and listed == [True]
+    assert trained == juries == [AVATARS.at(64)] and listed == [True]
     assert "avatars at 64 px {'domain': 0.988}" in capsys.readouterr().out
-    trained.clear()
+    command_line.main(["judges", "faces_32"])
+    assert trained == [AVATARS.at(64), FACES] and juries == [AVATARS.at(64)]
+    trained.clear(), juries.clear()
+    command_line.main(["judges", "--jury-only"])
+    assert trained == [] and juries == [AVATARS, AVATARS.at(64)]
+    juries.clear()
     command_line.main(["judges"])
-    assert trained == [LANDSCAPES, AVATARS, AVATARS.at(64), FACES, FACES.at(64)]
-    shipped = {name for name in runs.shipped() if name.startswith("judges/")}
-    assert shipped == {f"judges/{pack.name}_{pack.size}.safetensors" for pack in trained}
+    assert trained == [AVATARS, AVATARS.at(64), FACES, FACES.at(64)]
+    assert juries == [AVATARS, AVATARS.at(64)]
+
+
+def test_every_judge_that_is_trained_ships_and_no_other():
+    assert {name for name in runs.shipped() if name.startswith("judges/")} == {
+        f"judges/{name}.safetensors" for name in (
+            "avatars_32", "avatars_64", "faces_32", "faces_64", "avatars_32_jury",
+            "avatars_64_jury")}
+
+
+def test_references_are_measured_into_data(monkeypatch):
+    asked = []
+    monkeypatch.setattr(runs, "measure_references", lambda ship: asked.append(ship))
+    command_line.main(["references"])
+    assert asked == [True]
 
 
 def test_panels_are_written_again_for_every_shipped_run(monkeypatch, capsys):

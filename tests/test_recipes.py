@@ -7,18 +7,33 @@ import pytest
 import torch
 from torch import nn
 
-from gantutor import recipes, runs
-from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, avatars, faces, landscapes
+from gantutor import recipes, rows, runs
+from gantutor.data import (
+    AVATARS,
+    FACES,
+    INK,
+    MONOCHROMES,
+    RETRO,
+    avatars,
+    faces,
+    photographs,
+)
 from gantutor.data.batches import Labelled, Paired, Unpaired
-from gantutor.methods.supervised import Supervised, SupervisedEdits
-from gantutor.models import PixelGenerator, SmallGenerator
+from gantutor.methods.supervised import Supervised, SupervisedEdits, SupervisedPair
+from gantutor.models import (
+    PixelGenerator,
+    SmallDiscriminator,
+    SmallGenerator,
+    TextureDiscriminator,
+)
 from gantutor.recipes import LADDER, RECIPES, SWEEP
 from gantutor.vgg import vgg_features
 
-PACKS = {"landscapes": LANDSCAPES, "avatars": AVATARS, "avatars64": AVATARS.at(64),
-         "monochromes": MONOCHROMES, "faces": FACES, "faces64": FACES.at(64)}
+PACKS = {"retro": RETRO, "ink": INK, "retro128": RETRO.at(128), "ink128": INK.at(128),
+         "avatars": AVATARS, "avatars64": AVATARS.at(64), "monochromes": MONOCHROMES,
+         "faces": FACES, "faces64": FACES.at(64)}
 WITH_CODES = [name for name in RECIPES if name.startswith("faces")]
-ROWS = RECIPES | {rung: LADDER[rung].recipe for rung in LADDER} | SWEEP
+ROWS = RECIPES | {rung: found.recipe for rung, found in (LADDER | SWEEP).items()}
 
 # Each row once more, as plain numbers: (steps, learning rate, batch size, class, what it is made
 # with). Weights that are not named have the class's own value, which test_losses.py and the tests
@@ -28,25 +43,35 @@ REMEDIES = COMMON | {"lambda_kl": 0.0, "lambda_dom": 2.0, "lambda_gan": 1.0, "la
                      "lambda_sem": 1.0, "shuffle": 0.5}
 CYCLE = {"lambda_cyc": 10.0, "lambda_idt": 0.0}
 STAR = {"lambda_cls": 1.0, "lambda_rec": 10.0, "lambda_gp": 10.0}
+
+
+def photograph_rows(change, lr, cycle, pixel, vgg, vggdeep):
+    """The twelve rows of one change. cycle: lambda_cyc; pixel, vgg, vggdeep: lambda_vgg."""
+    held = CYCLE | {"lambda_cyc": cycle}
+    kinds = {"shallow": ("Direct", {}), "medium": ("Direct", {}), "deep": ("Direct", {}),
+             "supervised": ("Supervised", {}),
+             "pixel": ("Perceptual", {"lambda_vgg": pixel}),
+             "vgg": ("Perceptual", {"lambda_vgg": vgg}),
+             "vggdeep": ("Perceptual", {"lambda_vgg": vggdeep}),
+             "oneway": ("OneWayCycleGAN", {"lambda_cyc": cycle}),
+             "cyclegan": ("CycleGAN", held), "identity": ("CycleGAN", held | {"lambda_idt": 0.5}),
+             "discogan": ("DiscoGAN", CYCLE | {"rate": 0.5}),
+             "dualgan": ("DualGAN", held | {"lambda_gp": 10.0, "noise": 0.0})}
+    return {f"{change}_{kind}": (600, lr, 8, *made_with) for kind, made_with in kinds.items()}
+
+
+# lr, lambda_cyc, and the weights that were chosen on validation: pixel, vgg, vggdeep.
+PHOTOGRAPHS = (photograph_rows("retro", 1e-3, 10.0, 1.0, 3.0, 3.0)
+               | photograph_rows("ink", 1e-3, 3.0, 1.0, 1.0, 1.0))
 TABLE = {
-    "landscapes_shallow": (600, 1e-3, 8, "Direct", {}),
-    "landscapes_medium": (600, 1e-3, 8, "Direct", {}),
-    "landscapes_deep": (600, 1e-3, 8, "Direct", {}),
-    "landscapes_supervised": (600, 1e-3, 8, "Supervised", {}),
+    **PHOTOGRAPHS,
+    "retro128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE),
+    "ink128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_cyc": 3.0}),
     "avatars_collapsed": (1500, 5e-4, 16, "Direct", {}),
     "avatars_direct": (2400, 1e-3, 32, "Direct", {}),
     "avatars_supervised": (1500, 1e-3, 16, "Supervised", {}),
-    "landscapes_pixel": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 0.1}),
-    "landscapes_randomvgg": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 0.3}),
-    "landscapes_vgg": (600, 1e-3, 8, "Perceptual", {"lambda_vgg": 3.0}),
     "avatars_vgg": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 1.0}),
     "avatars_vggheavy": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 10.0}),
-    "landscapes_oneway": (600, 1e-3, 8, "OneWayCycleGAN", {"lambda_cyc": 10.0}),
-    "landscapes_cyclegan": (600, 1e-3, 8, "CycleGAN", CYCLE),
-    "landscapes_converged": (1200, 1e-3, 8, "CycleGAN", CYCLE),
-    "landscapes_identity": (600, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_idt": 0.5}),
-    "landscapes_discogan": (600, 1e-3, 8, "DiscoGAN", CYCLE | {"rate": 0.5}),
-    "landscapes_dualgan": (600, 1e-3, 8, "DualGAN", CYCLE | {"lambda_gp": 10.0, "noise": 0.0}),
     "avatars_cyclegan": (2500, 1e-3, 16, "CycleGAN", CYCLE),
     "monochromes_hider": (4000, 2e-3, 4, "DualGAN", CYCLE | {
         "lambda_cyc": 3.0, "lambda_gp": 10.0, "noise": 0.0}),
@@ -66,6 +91,7 @@ TABLE = {
     "avatars64_remedies": (4000, 1e-3, 16, "ShuffledColours", REMEDIES),
     "avatars64_supervised": (1000, 1e-3, 16, "Supervised", {}),
 }
+KINDS = [name.removeprefix("retro_") for name in PHOTOGRAPHS if name.startswith("retro_")]
 MIXED = {"avatars_remedies", "avatars64_remedies"}  # mixed precision, where it is native
 
 
@@ -107,9 +133,9 @@ def test_a_row_says_what_the_course_says(name):
 
 def test_pools_are_left_out_where_older_images_would_look_diverse():
     sizes = {name: pool(made(name)) for name in RECIPES}
-    without = {"avatars_direct", "avatars_vgg", "avatars_vggheavy", "landscapes_discogan",
-               "landscapes_dualgan", "monochromes_hider", "monochromes_defended",
-               "monochromes_nocycle", "monochromes_cyclegan"}
+    without = {"avatars_direct", "avatars_vgg", "avatars_vggheavy", "retro_discogan",
+               "retro_dualgan", "ink_discogan", "ink_dualgan", "monochromes_hider",
+               "monochromes_defended", "monochromes_nocycle", "monochromes_cyclegan"}
     assert {name for name, found in sizes.items() if found == {0}} == without
     assert all(found in ({0}, {50}, set()) for found in sizes.values())
 
@@ -127,9 +153,11 @@ def test_three_depths_of_one_generator():
         G = made(name).G_xy
         return G.downs, sum(type(layer).__name__ == "SmallBlock" for layer in G.trunk), G.skip
 
-    assert depth("landscapes_shallow") == (1, 0, True)
-    assert depth("landscapes_medium") == depth("landscapes_cyclegan") == (1, 2, True)
-    assert depth("landscapes_deep") == depth("landscapes_vgg") == (2, 3, True)
+    for change in ("retro", "ink"):
+        assert depth(f"{change}_shallow") == (1, 0, True)
+        assert depth(f"{change}_deep") == (2, 3, True)
+        for kind in set(KINDS) - {"shallow", "deep"}:  # the same network for every method
+            assert depth(f"{change}_{kind}") == (1, 2, True), kind
     assert depth("avatars_direct") == depth("avatars_cyclegan") == (2, 2, False)
     assert depth("avatars64_supervised") == (3, 2, False)
     assert isinstance(made("monochromes_hider").G_xy, PixelGenerator)
@@ -143,21 +171,88 @@ def same_weights(a, b):
 def test_what_embeds_is_the_network_that_the_row_names():
     embeds = {name: made(name).embed.net for name in RECIPES
               if TABLE[name][3] == "Perceptual"}
-    assert isinstance(embeds["landscapes_pixel"], nn.Identity)
-    for name, embed in (("landscapes_randomvgg", vgg_features("random", "relu3_3")),
-                        ("landscapes_vgg", vgg_features("text", "relu2_2")),
-                        ("avatars_vgg", vgg_features("text", "relu3_3")),
+    assert len(embeds) == 2 * 3 + 2
+    for change in ("retro", "ink"):
+        assert isinstance(embeds[f"{change}_pixel"], nn.Identity)
+        for kind, layer in (("vgg", "relu2_2"), ("vggdeep", "relu3_3")):
+            assert same_weights(embeds[f"{change}_{kind}"], vgg_features("text", layer)), kind
+    for name, embed in (("avatars_vgg", vgg_features("text", "relu3_3")),
                         ("avatars_vggheavy", vgg_features("text", "relu3_3"))):
         assert same_weights(embeds[name], embed), name
 
 
-def test_a_constrained_generator_starts_as_the_unconstrained_one_of_its_seed():
+@pytest.mark.parametrize("change", ["retro", "ink"])
+def test_a_constrained_generator_starts_as_the_unconstrained_one_of_its_seed(change):
     torch.manual_seed(3)
-    free = RECIPES["landscapes_deep"].make()
-    for name in ("landscapes_randomvgg", "landscapes_vgg", "landscapes_pixel"):
+    free = RECIPES[f"{change}_medium"].make()
+    for kind in ("pixel", "vgg", "vggdeep"):
         torch.manual_seed(3)
-        held = RECIPES[name].make()
+        held = RECIPES[f"{change}_{kind}"].make()
         assert same_weights(free.G_xy, held.G_xy) and same_weights(free.D_y, held.D_y)
+    for kind in ("supervised", "oneway", "cyclegan", "identity", "discogan", "dualgan"):
+        torch.manual_seed(3)
+        assert same_weights(free.G_xy, RECIPES[f"{change}_{kind}"].make().G_xy), kind
+
+
+# ---------------------------------------------------------------- photographs: all alike
+
+
+def test_both_changes_of_the_photographs_have_the_same_rows():
+    assert list(recipes.PHOTOGRAPHS) == list(PHOTOGRAPHS) == list(RECIPES)[:24]
+
+
+@pytest.mark.parametrize("change", ["retro", "ink"])
+def test_all_rows_of_a_change_get_the_same_steps_batches_rate_and_networks(change):
+    found = [(RECIPES[f"{change}_{kind}"], made(f"{change}_{kind}")) for kind in KINDS]
+    assert len({(row.steps, row.lr, row.batch_size, row.precision, str(row.settings))
+                for row, _ in found}) == 1
+    for name in ("D_x", "D_y", "G_yx"):
+        assert len({str(getattr(method, name)) for _, method in found
+                    if hasattr(method, name)}) == 1, name
+    for _, method in found:  # the memory layout in which a CPU convolves faster
+        assert all(p.is_contiguous(memory_format=torch.channels_last)
+                   for p in method.G_xy.parameters() if p.ndim == 4)
+
+
+def test_D_sees_coordinates_where_Y_has_darker_corners():
+    kinds = {"retro": SmallDiscriminator, "ink": TextureDiscriminator}
+    for change, kind in kinds.items():
+        judges = [net for name in KINDS for net in (
+            getattr(made(f"{change}_{name}"), "D_x", None),
+            getattr(made(f"{change}_{name}"), "D_y", None)) if net is not None]
+        assert len(judges) == 11 + 4  # D_y of all but the ceiling, D_x of those with two
+        assert {type(net) for net in judges} == {kind}
+        assert {net.coordinates for net in judges} == {change == "retro"}
+        large = made(f"{change}128_cyclegan")  # one stage more for twice the size
+        assert type(large.D_x) is type(large.D_y) is kind
+        for net, beside in ((large.D_y, judges[0]), (large.D_x, judges[0])):
+            assert len(net.net) == len(beside.net) + 2
+        assert large.G_xy.downs == large.G_yx.downs == 2
+
+
+@pytest.mark.parametrize("change, pack", [("retro", RETRO), ("ink", INK)])
+def test_the_seed_of_a_run_on_photographs_is_its_split(change, pack, monkeypatch):
+    asked = []
+    monkeypatch.setattr(rows, "panel", lambda translate, pack, back, code: asked.append(pack))
+    for kind in KINDS:
+        row = RECIPES[f"{change}_{kind}"]
+        assert row.batches.func is recipes.drawn
+        assert row.batches.args == (pack, kind == "supervised", None), kind
+        for seed in (0, 3):
+            row.judge(made(f"{change}_{kind}"), seed)
+    assert asked == [pack.split(0), pack.split(3)] * len(KINDS)
+    told = []
+
+    def small(which, size, batch_size, seed):
+        told.append((which, size, batch_size, seed))
+        return which
+
+    own = pack._replace(divide=lambda number: pack._replace(
+        unpaired=functools.partial(small, f"unpaired {number}"),
+        paired=functools.partial(small, f"paired {number}")))
+    for paired in (False, True):
+        assert recipes.drawn(own, paired, None, 8, 3) == f"{'' if paired else 'un'}paired 3"
+    assert told == [("unpaired 3", 64, 8, 3), ("paired 3", 64, 8, 3)]
 
 
 # ---------------------------------------------------------------- methods and batches
@@ -186,7 +281,7 @@ def test_every_recipe_of_the_faces_trains_on_its_batches(name):
 
 
 def test_the_ceiling_has_the_same_generator_as_the_cyclegan():
-    for pack in ("landscapes", "avatars", "monochromes"):
+    for pack in ("retro", "ink", "avatars", "monochromes"):
         networks = [made(f"{pack}_{kind}").G_xy for kind in ("supervised", "cyclegan")]
         shapes = [{k: v.shape for k, v in G.state_dict().items()} for G in networks]
         assert shapes[0] == shapes[1]
@@ -197,24 +292,37 @@ def test_the_ceiling_has_the_same_generator_as_the_cyclegan():
 
 def test_the_ceilings_alone_see_pairs():
     """Of all rows, rungs and points: whoever gets true pairs is called supervised."""
-    paired = {avatars.paired, avatars.paired_monochromes, landscapes.paired, faces.paired}
+    ceilings = Supervised | SupervisedPair | SupervisedEdits
     for name, row in ROWS.items():
-        supervised = isinstance(made(name), Supervised | SupervisedEdits)
-        assert (row.batches.func in paired) == supervised, name
+        if row.batches.func is recipes.drawn:
+            _, paired, load = row.batches.args
+            assert load is None or load.func is faces.unpaired, name
+        else:
+            assert row.batches.func is faces.two_hair_colours, name
+            paired = False
+        assert paired == isinstance(made(name), ceilings), name
 
 
 def test_batches_are_drawn_at_the_packs_size_from_what_the_row_names():
-    drawn = {name: (row.batches.func, row.batches.args, row.batches.keywords)
-             for name, row in RECIPES.items()}
-    assert drawn["landscapes_vgg"] == (landscapes.unpaired, (64,), {})
-    assert drawn["avatars_direct"] == (avatars.unpaired, (32,), {})
-    assert drawn["avatars64_remedies"] == (avatars.unpaired, (64,), {})
-    assert drawn["avatars64_supervised"] == (avatars.paired, (64,), {})
-    assert drawn["monochromes_hider"] == (avatars.monochromes, (32,), {})
-    assert drawn["faces64_joint"] == (faces.unpaired, (64,), {})
-    assert drawn["faces_merged"] == (faces.unpaired, (32,), {"mask": False})
-    assert drawn["faces_brownblack"] == (faces.two_hair_colours, ("brown hair", "black hair", 32),
-                                         {})
+    told = {name: row.batches.args for name, row in RECIPES.items()}
+    assert told["retro_vgg"] == (RETRO, False, None)
+    assert told["ink_supervised"] == (INK, True, None)
+    assert told["retro128_cyclegan"] == (RETRO.at(128), False, None)
+    assert told["ink128_cyclegan"] == (INK.at(128), False, None)
+    assert told["avatars_direct"] == (AVATARS, False, None)
+    assert told["avatars64_remedies"] == (AVATARS.at(64), False, None)
+    assert told["avatars64_supervised"] == (AVATARS.at(64), True, None)
+    assert told["monochromes_hider"] == (MONOCHROMES, False, None)
+    assert told["faces64_joint"] == (FACES.at(64), False, None)
+    pack, paired, load = told["faces_merged"]
+    assert (pack, paired, load.func, load.keywords) == (FACES, False, faces.unpaired,
+                                                        {"mask": False})
+    assert told["faces_brownblack"] == ("brown hair", "black hair", 32)
+    for pack, functions in ((AVATARS, (avatars.unpaired, avatars.paired)),
+                            (MONOCHROMES, (avatars.monochromes, avatars.paired_monochromes)),
+                            (FACES, (faces.unpaired, faces.paired))):
+        assert (pack.unpaired, pack.paired) == functions
+    assert (RETRO.unpaired.func, RETRO.paired.func) == (photographs.unpaired, photographs.paired)
     assert type(runs.batches("avatars_supervised")) is Paired
     assert type(runs.batches("faces_merged")) is Labelled
     batches = runs.batches("monochromes_hider", seed=5)
@@ -228,16 +336,17 @@ def test_batches_are_drawn_at_the_packs_size_from_what_the_row_names():
                                          ("faces_nomask", 11), ("faces_supervised", 11)])
 def test_the_panel_asks_with_the_codes_that_training_had(name, width, monkeypatch):
     asked = []
-    monkeypatch.setattr(recipes, "panel", lambda translate, pack, back, code: asked.append(
+    monkeypatch.setattr(rows, "panel", lambda translate, pack, back, code: asked.append(
         (pack, (code or pack.code)(faces.records("held_out")[:2], "hair").shape[1])))
-    RECIPES[name].judge(made(name))
+    RECIPES[name].judge(made(name), 2)
     assert asked == [(FACES, width)]
 
 
 def test_a_way_back_is_judged_where_there_is_one(monkeypatch):
-    monkeypatch.setattr(recipes, "panel", lambda translate, pack, back, code: (pack, back))
+    monkeypatch.setattr(rows, "panel", lambda translate, pack, back, code: (pack, back))
     for name, has_back in (("avatars_cyclegan", True), ("avatars_direct", False),
-                           ("avatars_remedies", True), ("monochromes_supervised", True)):
+                           ("avatars_remedies", True), ("monochromes_supervised", True),
+                           ("ink_dualgan", True), ("ink_oneway", True), ("retro_deep", False)):
         method = made(name)
         pack, back = RECIPES[name].judge(method)
         assert pack == PACKS[name.partition("_")[0]]
@@ -256,8 +365,8 @@ def test_a_row_under_another_name_is_the_same_row(monkeypatch):
 
 
 def test_unknown_recipe_is_named():
-    with pytest.raises(ValueError, match="landscapes_nothing.*landscapes_cyclegan"):
-        runs.make("landscapes_nothing")
+    with pytest.raises(ValueError, match="retro_nothing.*retro_cyclegan"):
+        runs.make("retro_nothing")
 
 
 def test_a_recipe_says_all_that_fit_is_told():

@@ -724,8 +724,8 @@ def test_a_callback_may_freeze_a_part_of_D_for_the_rest_of_the_run():
 def test_a_loaded_method_says_how_it_can_be_tuned():
     batches = Unpaired(*stacks(), batch_size=4)
     with pytest.raises(ValueError, match=r"frozen.*requires_grad_\(True\).*frozen=False"):
-        fit(runs.load("landscapes_shallow"), batches, 2, progress=False)
-    method = runs.load("landscapes_shallow", frozen=False)
+        fit(runs.load("retro_shallow"), batches, 2, progress=False)
+    method = runs.load("retro_shallow", frozen=False)
     before = weights(method)
     fit(method, batches, 2, progress=False)
     assert not any(torch.equal(before[k], v) for k, v in weights(method).items())

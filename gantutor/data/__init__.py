@@ -6,8 +6,9 @@ Training sees only batches. A pack's hidden pairs are its `questions`, which onl
 
 from gantutor.data.avatars import AVATARS, MONOCHROMES, monochrome
 from gantutor.data.batches import Labelled, Unpaired, to_float, to_uint8
+from gantutor.data.changes import ink, retro
 from gantutor.data.faces import FACES
-from gantutor.data.landscapes import LANDSCAPES, retro
+from gantutor.data.photographs import DIAL, INK, RETRO
 
-__all__ = ["AVATARS", "FACES", "LANDSCAPES", "MONOCHROMES", "Labelled", "Unpaired", "monochrome",
-           "retro", "to_float", "to_uint8"]
+__all__ = ["AVATARS", "DIAL", "FACES", "INK", "MONOCHROMES", "RETRO", "Labelled", "Unpaired", "ink",
+           "monochrome", "retro", "to_float", "to_uint8"]

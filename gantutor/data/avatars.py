@@ -78,7 +78,7 @@ def judged(size, generator):
     return draw
 
 
-AVATARS = Pack("avatars", 32, unpaired, paired, questions, ATTRIBUTES, judged)
+AVATARS = Pack("avatars", 32, unpaired, paired, questions, ATTRIBUTES, judged, jury=True)
 
 
 # -------------------------------------------------------------- monochromes

@@ -35,6 +35,9 @@ class Pack(NamedTuple):
     (images, is a real Y or None, attribute values of the first of them or None). The batch holds
     real Y and images that the judge must refuse. None: this pack has no judge.
     judge_steps, judges: its judge's training steps and folder, by default the course's folder.
+    validation: as questions, on other images. What is chosen (a weight, a layer) is chosen here.
+    divide: split -> the same pack with its images divided otherwise into training and test.
+    jury: three more judges of the domain are asked (`gantutor.evaluate.jury`).
     code: (records, attribute) -> codes, for methods that get a code.
     labelled_apart: for each set, a tuple of the attributes that only this set labels.
     """
@@ -50,10 +53,24 @@ class Pack(NamedTuple):
     code: Callable | None = None
     labelled_apart: tuple = ()
     judges: Path | None = None
+    validation: Callable | None = None
+    divide: Callable | None = None
+    jury: bool = False
 
     def at(self, size):
         """The same pack at another size in pixels."""
         return self._replace(size=size)
+
+    def split(self, number):
+        """The same pack, its images divided by `number`; itself if it has one division only."""
+        return self if self.divide is None else self.divide(number).at(self.size)
+
+    def on_validation(self):
+        """The same pack, judged on its validation images instead of its test images."""
+        if self.validation is None:
+            raise ValueError(f"{self}: this pack has no validation images")
+        return self._replace(questions=self.validation, divide=self.divide and (
+            lambda number: self.divide(number).on_validation()))
 
     def __str__(self):
         return f"{self.name} at {self.size} px"

@@ -11,7 +11,9 @@ import functools
 import torch
 
 from gantutor.evaluate.judges import load_judge, read_attributes, says_y, unit_features
+from gantutor.evaluate.jury import jury_reaches
 from gantutor.evaluate.metrics import (
+    cramers_v,
     high_frequency_energy,
     in_batches,
     kid,
@@ -20,15 +22,21 @@ from gantutor.evaluate.metrics import (
     spread,
     ssim,
 )
+from gantutor.evaluate.two_sample import style, told_apart
 
-__all__ = ["chance", "confusion", "do_nothing", "edit_numbers", "held_out_pairs", "in_batches",
-           "judge_accuracy", "load_judge", "panel", "read_attributes", "says_y",
-           "sharpness", "translation_numbers"]
+__all__ = ["chance", "confusion", "counts", "do_nothing", "edit_numbers", "held_out_pairs",
+           "in_batches", "judge_accuracy", "load_judge", "panel", "read_attributes", "says_y",
+           "sharpness", "told_apart", "translation_numbers"]
 
 
 @functools.lru_cache(maxsize=8)
 def _questions(ask, size):
     return ask(size)
+
+
+@functools.lru_cache(maxsize=8)
+def _style_of_truth(ask, size):
+    return in_batches(style, _questions(ask, size)[0].y)
 
 
 def held_out_pairs(pack):
@@ -47,10 +55,13 @@ def panel(translate, pack, back=None, code=None, questions=None):
     translate is (x, code) -> the edited x. code: (records, attribute) -> codes, by default the
     pack's. questions: instead of the pack's own. The images go to the method's device.
 
-    A translation: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM", "domain reached" (share) and
-    "KID x1000" where the pack has a judge, "diversity" (spread over inputs, 1 = the true targets'),
-    and where there is a way `back`: "cycle L1". Where attributes are labelled, first of all
-    "translated right" and "content kept" (shares), and "by attribute", a dict.
+    A translation: "hidden-pair L1" (range 0..2), "PSNR" (dB), "SSIM", "domain reached" (share)
+    where the pack has a judge, "two of three judges" (share) where it has a jury, "KID x1000" in
+    the judge's features, or without one in those of `style`, "diversity" (spread over inputs, 1 =
+    the true targets'), and where there is a way `back`: "cycle L1". Where attributes are labelled,
+    first of all "translated right" and "content kept" (shares), "information kept" (mean of
+    `metrics.cramers_v`: 0 lost, 1 kept or renamed), and two dicts, "by attribute" and "information
+    by attribute".
     Edits: see `edit_numbers`, averaged over the attributes, and "by attribute", a dict of dicts.
     ValueError where a translation has another shape than its truth.
     """
@@ -82,14 +93,23 @@ def translation_numbers(question, fake, again, pack):
     if pack.judged is not None:
         reached = says_y(fake, pack)
         if records is not None:
-            right = read_attributes(fake, pack) == records
+            read = read_attributes(fake, pack)
+            right = read == records
             kept = right.float().mean(0).tolist()
+            told = {name: cramers_v(counts(records[:, k], read[:, k], size))
+                    for k, (name, size) in enumerate(pack.attributes.items())}
             numbers = {"translated right": (right & reached[:, None]).float().mean().item(),
                        "content kept": right.float().mean().item(),
-                       "by attribute": dict(zip(pack.attributes, kept, strict=True))} | numbers
-        numbers |= {"domain reached": reached.float().mean().item(),
-                    "KID x1000": 1000 * kid(*(unit_features(i, pack) for i in (fake, y)))}
-    numbers["diversity"] = spread(fake) / spread(y)
+                       "information kept": sum(told.values()) / len(told),
+                       "by attribute": dict(zip(pack.attributes, kept, strict=True)),
+                       "information by attribute": told} | numbers
+        numbers["domain reached"] = reached.float().mean().item()
+        if pack.jury:
+            numbers["two of three judges"] = jury_reaches(fake, pack)
+        features = [unit_features(images, pack) for images in (fake, y)]
+    else:
+        features = in_batches(style, fake), _style_of_truth(pack.questions, pack.size)
+    numbers |= {"KID x1000": 1000 * kid(*features), "diversity": spread(fake) / spread(y)}
     return numbers if again is None else numbers | {"cycle L1": l1(again, x)}
 
 
@@ -158,8 +178,12 @@ def confusion(translate, attribute, pack):
     """
     x, _, records = held_out_pairs(pack)
     k, n = list(pack.attributes).index(attribute), pack.attributes[attribute]
-    read = read_attributes(in_batches(translate, x), pack)[:, k]
-    return torch.bincount(records[:, k] * n + read, minlength=n * n).view(n, n)
+    return counts(records[:, k], read_attributes(in_batches(translate, x), pack)[:, k], n)
+
+
+def counts(truth, read, values):
+    """(values, values): how often each true value (row) was read as each value (column)."""
+    return torch.bincount(truth * values + read, minlength=values * values).view(values, values)
 
 
 def sharpness(method, pack):

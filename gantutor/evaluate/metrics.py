@@ -103,3 +103,23 @@ def high_frequency_energy(images):
     """Mean squared response to the 4-neighbour Laplacian. Blur makes it smaller."""
     kernel = images.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).expand(3, 1, 3, 3)
     return F.conv2d(images, kernel, groups=3).square().mean().item()
+
+
+def cramers_v(counts):
+    """How much of one variable the other tells, 0..1, whatever the values are called.
+
+    Cramér's V with Bergsma's correction ("A bias-correction for Cramér's V and Tschuprow's T",
+    Journal of the Korean Statistical Society 42, 2013), so that its mean is about 0 where there is
+    nothing to tell. 1: each value is read as one value of its own, the right one or another.
+
+    counts: (K, K), true value against value read. 0 for one value, or no more images than values.
+    """
+    counts = counts.double()
+    n, k = counts.sum(), len(counts)
+    expected = counts.sum(1, keepdim=True) * counts.sum(0, keepdim=True) / n
+    chi2 = ((counts - expected).square() / expected)[expected > 0].sum()
+    if n <= k or k < 2:
+        return 0.0
+    by_chance = (k - 1) ** 2 / (n - 1)
+    levels = k - by_chance
+    return ((chi2 / n - by_chance).clamp_min(0) / (levels - 1)).sqrt().item()

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from gantutor.data import avatars, faces
-from gantutor.data.landscapes import PHOTOGRAPHS
 from gantutor.data.packs import load_sheet
+from gantutor.data.photographs import PHOTOGRAPHS
 from gantutor.saving import data_folder, load_weights
 from gantutor.vgg import VGG16Features
 
@@ -109,25 +110,78 @@ def test_everything_goes_into_the_folder_and_is_listed_there(build, tmp_path, mo
     monkeypatch.setattr(build, "build_vgg", lambda folder, craft: (
         folder.mkdir(), (folder / "vgg16_text.safetensors").write_bytes(b"weights")))
     photos = tmp_path / "photos"
-    photos.mkdir()
-    for source in PHOTOGRAPHS.values():
-        Image.new("RGB", (2048, 1000), (200, 60, 30)).save(photos / source)
+    sizes = {"life": (2048, 1000), "china": (640, 427), "chelsea": (451, 300)}
+    for name, source in build.SOURCES.items():
+        (photos / source).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", sizes.get(name, (90, 60)), (200, 60, 30)).save(photos / source)
     out = tmp_path / "out"
     build.main(["--out", str(out), "--photos", str(photos), "--craft", "unused"])
     files = {p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
              for p in out.rglob("*") if p.is_file() and p.parent != out}
     assert json.loads((out / "sha256.json").read_text()) == files
-    packs = ("avatars/", "faces/", "landscapes/", "vgg/")
+    packs = ("avatars/", "faces/", "photographs/", "vgg/")
     course = json.loads(before)
     assert set(files) == {name for name in course if name.startswith(packs)}
     assert (data_folder() / "sha256.json").read_bytes() == before
     assert (load_sheet(out / "avatars" / "train_y_64.webp", 4, 64) == 90).all()
-    assert Image.open(out / "landscapes" / "life.jpg").size == (1024, 500)
+    # 420 px is the short side: 2048 x .42, and 640 x 420 / 427; what is smaller stays as it is
+    for name, size in (("life", (860, 420)), ("china", (630, 420)), ("chelsea", (451, 300))):
+        picture = Image.open(out / "photographs" / f"{name}.jpg")
+        assert picture.size == size and picture.format == "JPEG"
+        assert np.abs(np.asarray(picture).astype(int) - (200, 60, 30)).max() <= 3
 
 
 def test_a_photograph_that_is_not_there_is_named(build, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"picosdeeuropa_by.*data/README\.md"):
-        build.build_landscapes(tmp_path / "out", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"aitzgorri_by.*data/README\.md"):
+        build.build_photographs(tmp_path / "out", tmp_path)
+
+
+def test_every_photograph_has_one_source_of_its_own(build):
+    assert tuple(build.SOURCES) == PHOTOGRAPHS
+    assert len(set(build.SOURCES.values())) == len(PHOTOGRAPHS)
+
+
+def wheel(path, names):
+    with zipfile.ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name, name)
+
+
+def test_packages_are_unpacked_into_one_folder_and_of_a_wheel_only_photographs(
+        build, tmp_path, monkeypatch):
+    """apt-get, dpkg-deb and pip are stubbed: a package is an empty file, a wheel is a zip."""
+    asked = []
+
+    def run(command, cwd=None, **options):
+        asked.append([str(part) for part in command])
+        if command[:2] == ["apt-get", "download"]:
+            (Path(cwd) / f"{command[2]}_1.0_all.deb").touch()
+        if "pip" in command:
+            wheel(Path(cwd) / "scikit_image-0.26.0.whl",
+                  ["skimage/data/coffee.png", "skimage/io.py"])
+            wheel(Path(cwd) / "scikit_learn-1.9.1.whl",
+                  ["sklearn/datasets/images/china.jpg", "sklearn/svm.py"])
+
+    monkeypatch.setattr(build.subprocess, "run", run)
+    assert build.fetch_photographs(tmp_path) == tmp_path
+    files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")}
+    packages = {f"{name}_1.0_all.deb" for name in build.DEBIAN}
+    assert {name for name in files if name.split(".")[-1] in ("png", "jpg", "py")} == {
+        "skimage/data/coffee.png", "sklearn/datasets/images/china.jpg"}
+    assert {(tmp_path / name).is_file() for name in packages} == {True}
+    unpacked = [Path(c[2]).name for c in asked if c[:2] == ["dpkg-deb", "-x"]]
+    assert set(unpacked) == packages and len(unpacked) == 3
+    (pip,) = (c for c in asked if "pip" in c)
+    assert "--no-deps" in pip and set(build.WHEELS) < set(pip)
+
+
+def test_photographs_that_cannot_be_fetched_are_asked_for(build, tmp_path, monkeypatch):
+    def fails(command, **options):
+        raise FileNotFoundError("no apt-get here")
+
+    monkeypatch.setattr(build.subprocess, "run", fails)
+    with pytest.raises(RuntimeError, match=r"lomiri-wallpapers-16.04.*no apt-get.*--photos FOLDER"):
+        build.fetch_photographs(tmp_path)
 
 
 # ------------------------------------------------------------------------- VGG

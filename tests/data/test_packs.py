@@ -14,10 +14,20 @@ from torch.nn import functional as F
 
 import gantutor
 from gantutor import recipes, runs, saving
-from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, avatars, landscapes, to_float
+from gantutor.data import (
+    AVATARS,
+    FACES,
+    INK,
+    MONOCHROMES,
+    RETRO,
+    avatars,
+    ink,
+    photographs,
+    to_float,
+)
 from gantutor.data.batches import Labelled, Paired, Unpaired, to_uint8
-from gantutor.data.landscapes import SPLIT
 from gantutor.data.packs import Pack, Question, grainy, load_sheet, not_quite_y
+from gantutor.data.photographs import split
 from gantutor.evaluate import chance, confusion, do_nothing, held_out_pairs, judge_accuracy, panel
 from gantutor.evaluate.judges import judge_path, load_judge, train_judge
 from gantutor.methods.supervised import Supervised
@@ -77,16 +87,19 @@ def test_missing_packs_are_named(tmp_path, monkeypatch):
 
 TRAINING = [  # what training draws from, and the files it may open
     (AVATARS.unpaired, {"train_x_32.webp", "train_y_32.webp"}),
-    (partial(landscapes.unpaired, count=8),
-     {f"{name}.jpg" for part in ("train_x", "train_y") for name in SPLIT[part]}),
+    *((partial(photographs.unpaired, change=change, split=number, count=10),
+       {f"{name}.jpg" for name in split(number).train_x + split(number).train_y})
+      for change, number in ((photographs.retro, 0), (ink, 3))),
     (MONOCHROMES.unpaired, {"train_x_32.webp"}),
     (FACES.unpaired, {"appearance.webp", "expression.webp"})]
 
 
-@pytest.mark.parametrize("unpaired, files", TRAINING, ids=["avatars", "landscapes", "monochromes",
+@pytest.mark.parametrize("unpaired, files", TRAINING, ids=["avatars", "retro", "ink", "monochromes",
                                                            "faces"])
 def test_training_reaches_no_hidden_pair(monkeypatch, unpaired, files):
     opened = []
+    photographs.photograph.cache_clear()
+    photographs.stack.cache_clear()
     open_image = Image.open
 
     def watched(path, *arguments, **named):
@@ -107,13 +120,16 @@ def test_only_the_packs_name_the_hidden_files():
     assert naming == {"data/avatars.py", "data/faces.py"}
 
 
-def test_only_evaluate_asks_a_pack_for_its_questions_and_only_the_ceiling_for_its_pairs():
-    asking = {"questions": set(), "paired": set()}
+def test_only_evaluate_asks_for_questions_and_only_ceilings_and_judges_for_pairs():
+    asking = {"questions": set(), "paired": set(), "validation": set(), "on_validation": set()}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in asking:
                 asking[node.attr].add(path.relative_to(PACKAGE).as_posix())
-    assert asking == {"questions": {"evaluate/__init__.py"}, "paired": {"recipes.py"}}
+    assert asking == {"questions": {"evaluate/__init__.py"},
+                      "paired": {"recipes.py", "evaluate/jury.py"},
+                      "validation": {"data/packs.py"},
+                      "on_validation": {"data/packs.py", "recipes.py"}}
 
 
 # ------------------------------------------------- what a judge has to refuse
@@ -236,6 +252,11 @@ def test_a_pack_of_ones_own_is_measured_like_the_courses(own):
     assert nothing["domain reached"] == nothing["translated right"] == 0
     mirrored = panel(lambda images: images.flip(1, 3), own)
     assert mirrored["by attribute"]["side"] == 0 and mirrored["domain reached"] == 1
+    assert mirrored["information by attribute"] == {"shade": pytest.approx(1),
+                                                    "side": pytest.approx(1)}  # renamed, not lost
+    assert mirrored["content kept"] == 0.5 and mirrored["information kept"] == pytest.approx(1)
+    blank = panel(lambda images: torch.full_like(images, -1.0), own)
+    assert blank["information by attribute"] == {"shade": 0, "side": 0}
     assert chance(own) == {"shade": pytest.approx(1 / 3), "side": 0.5}
     counts = confusion(lambda images: images.flip(1), "shade", own)
     assert torch.equal(counts, torch.diag(records[:, 0].bincount()))
@@ -251,6 +272,31 @@ def test_a_pack_of_ones_own_needs_a_row_and_no_more(own):
     found = row.judge(method)
     assert found["hidden-pair L1"] < 0.5 * do_nothing(own)["hidden-pair L1"]
     assert type(recipes.row(own, Supervised, 1).batches(4, 0)) is Unpaired
+
+
+def test_a_pack_of_ones_own_can_have_validation_and_splits(own):
+    """Two more functions; whatever has one division only stays as it is."""
+    assert own.split(3) is own
+    with pytest.raises(ValueError, match="tiny at 16 px: this pack has no validation images"):
+        own.on_validation()
+
+    def divided(number):
+        def ask(shift, size):
+            records = people(30, shift + number)
+            return [Question(*(drawn(records, size, in_y) for in_y in (False, True)), records,
+                             records)]
+
+        return own._replace(questions=partial(ask, 2), validation=partial(ask, 3), divide=divided)
+
+    pack = divided(0)
+    for asked, shift in ((pack, 2), (pack.split(1), 3), (pack.on_validation(), 3),
+                         (pack.on_validation().split(1), 4), (pack.split(1).on_validation(), 4)):
+        assert torch.equal(held_out_pairs(asked)[2], people(30, shift))
+    assert divided(0).at(8).on_validation().split(1).size == 8
+    row = recipes.row(pack, lambda: Supervised(SmallGenerator(width=8, blocks=1)), steps=1)
+    method = runs.trained(row, progress=False)[0]
+    for seed in (0, 1):  # a run of this seed is judged on this split
+        assert row.judge(method, seed) == panel(method.translate, pack.split(seed))
 
 
 def test_a_pack_of_edits_of_ones_own(own):
@@ -287,7 +333,9 @@ def test_a_pack_of_edits_of_ones_own(own):
 
 
 def test_a_pack_says_what_it_is():
-    assert str(LANDSCAPES) == "landscapes at 64 px" and str(AVATARS.at(64)) == "avatars at 64 px"
+    assert str(RETRO) == "retro at 64 px" and str(AVATARS.at(64)) == "avatars at 64 px"
+    assert str(INK.split(3).on_validation()) == "ink at 64 px"
     assert AVATARS.at(64).questions is AVATARS.questions and AVATARS.size == 32
-    with pytest.raises(ValueError, match="monochromes at 32 px: this pack has no judge"):
-        train_judge(MONOCHROMES)
+    for pack in (MONOCHROMES, RETRO, INK):
+        with pytest.raises(ValueError, match=f"{pack}: this pack has no judge"):
+            train_judge(pack)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor.data import AVATARS, FACES, LANDSCAPES
+from gantutor.data import AVATARS, FACES
 from gantutor.data.packs import Pack, Question
 from gantutor.evaluate import held_out_pairs, judge_accuracy, load_judge, says_y
 from gantutor.evaluate.judges import (
@@ -26,17 +26,12 @@ def test_the_judge_reads_every_avatar_attribute(size):
     assert min(accuracy.values()) >= 0.98, accuracy
 
 
-def test_the_judge_tells_photographs_from_retro():
-    accuracy = judge_accuracy(LANDSCAPES)
-    assert set(accuracy) == {"domain"} and accuracy["domain"] >= 0.9
-
-
-@pytest.mark.parametrize("pack", [AVATARS, AVATARS.at(64), LANDSCAPES], ids=str)
+@pytest.mark.parametrize("pack", [AVATARS, AVATARS.at(64)], ids=str)
 def test_the_judge_refuses_what_is_half_translated(pack):
     """A judge trained without blends takes much of it for Y."""
     x, y, _ = held_out_pairs(pack)
     taken = says_y((x + y) / 2, pack).float().mean()
-    assert taken < (0.05 if pack.attributes else 0.35)
+    assert taken < 0.05
     tint = ((y + 1) * torch.tensor([1.5, 0.5, 1.5]).view(3, 1, 1) - 1).clamp(-1, 1)
     assert says_y(tint, pack).float().mean() < 0.05
 
@@ -47,8 +42,8 @@ def test_the_judges_are_fixed():
     assert not judge.training and not any(p.requires_grad for p in judge.parameters())
 
 
-@pytest.mark.parametrize("pack", [LANDSCAPES, *(p.at(s) for p in (AVATARS, FACES)
-                                                for s in (32, 64))], ids=str)
+@pytest.mark.parametrize("pack", [p.at(s) for p in (AVATARS, FACES) for s in (32, 64)],
+                         ids=str)
 def test_a_judge_says_how_it_was_made(pack):
     metadata = read_metadata(judge_path(pack))
     assert metadata["steps"] == str(pack.judge_steps) and metadata["seed"] == "0"

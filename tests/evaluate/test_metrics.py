@@ -120,6 +120,75 @@ def test_high_frequency_energy_by_hand():
     assert metrics.high_frequency_energy(chess.expand(2, 3, 6, 7)) == pytest.approx(64)
 
 
+# ------------------------------------------------------- what one variable tells
+
+
+def v(*rows):
+    return metrics.cramers_v(torch.tensor(rows))
+
+
+def test_cramers_v_by_hand():
+    # Expected 20, 20, 30, 30: chi2 = 5 + 5 + 10/3 + 10/3 = 50/3, a sixth of n. By chance 1/99.
+    # sqrt((1/6 - 1/99) / (1 - 1/99)) = sqrt(31/196) = .39770
+    assert v([30, 10], [20, 40]) == pytest.approx((31 / 196) ** 0.5, abs=1e-9)
+    assert v([30, 10], [20, 40]) == pytest.approx(0.39770, abs=1e-5)
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+def test_cramers_v_is_1_for_the_right_values_and_for_exchanged_ones(k):
+    counts = torch.diag(torch.arange(20, 20 + k))  # uneven, as attributes are
+    turned = counts[:, torch.arange(k).roll(1)]
+    for found in (counts, turned, turned.T):
+        assert metrics.cramers_v(found) == pytest.approx(1)
+
+
+def test_cramers_v_is_smaller_where_two_values_are_read_as_one():
+    # chi2 / n = 1: V^2 = (1 - 4/29) / (2 - 4/29) of three values with ten people each
+    merged = v([10, 0, 0], [10, 0, 0], [0, 0, 10])
+    assert merged == pytest.approx(((25 / 29) / (54 / 29)) ** 0.5, abs=1e-9)
+    some = v([10, 0, 0], [5, 5, 0], [0, 0, 10])
+    assert 0.5 < merged < some < 1
+
+
+def test_cramers_v_is_0_where_there_is_nothing_to_tell():
+    assert v([10, 20], [20, 40]) == 0         # independent to the last person
+    assert v([10, 0], [30, 0]) == 0           # one value is read for everybody
+    assert v([10, 5], [0, 0]) == 0            # one true value
+    assert v([7, 0, 5], [0, 0, 0], [0, 0, 0]) == 0
+    assert v([12]) == 0
+
+
+def test_cramers_v_is_about_0_on_the_average_where_reading_is_guessing():
+    generator = torch.Generator().manual_seed(0)
+
+    def average(k, correct):
+        found = []
+        for _ in range(300):
+            truth, read = torch.randint(k, (2, 300), generator=generator)
+            counts = torch.bincount(truth * k + read, minlength=k * k).view(k, k)
+            if correct:
+                found.append(metrics.cramers_v(counts))
+            else:  # Cramer's own: biased upwards
+                n = counts.double()
+                expected = n.sum(1, keepdim=True) * n.sum(0) / 300
+                found.append(((n - expected) ** 2 / expected / 300 / (k - 1)).sum().sqrt().item())
+        return np.mean(found)
+
+    for k in (2, 4, 6):
+        assert average(k, True) < 0.04
+    assert average(6, False) > 0.12
+
+
+@pytest.mark.parametrize("people", range(2, 9))
+def test_cramers_v_of_a_few_people_is_a_number_from_0_to_1(people):
+    for seed in range(10):
+        generator = torch.Generator().manual_seed(seed)
+        truth = torch.randint(3, (people,), generator=generator)
+        for read in (truth, torch.randint(3, (people,), generator=generator)):
+            counts = torch.bincount(truth * 3 + read, minlength=9).view(3, 3)
+            assert 0 <= metrics.cramers_v(counts) <= 1 + 1e-9, counts
+
+
 # ---------------------------------------------------------- on the method's device
 
 

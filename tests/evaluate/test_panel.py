@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from gantutor import evaluate
-from gantutor.data import AVATARS, FACES, LANDSCAPES, MONOCHROMES, avatars
+from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, RETRO, avatars
 from gantutor.data.avatars import ATTRIBUTES
-from gantutor.evaluate import confusion, held_out_pairs, panel
+from gantutor.evaluate import confusion, held_out_pairs, metrics, panel
+from gantutor.evaluate.two_sample import style
 
-PACKS = [LANDSCAPES, AVATARS, AVATARS.at(64)]
-KEYS = {"hidden-pair L1", "PSNR", "SSIM", "domain reached", "KID x1000", "diversity"}
-AVATAR_KEYS = {"translated right", "content kept", "by attribute"}
+PACKS = [RETRO, INK.at(32), AVATARS, AVATARS.at(64)]
+KEYS = {"hidden-pair L1", "PSNR", "SSIM", "KID x1000", "diversity"}
+AVATAR_KEYS = {"domain reached", "translated right", "content kept", "by attribute",
+               "information kept", "information by attribute", "two of three judges"}
 
 
 def truth(pack):
@@ -65,15 +67,16 @@ def test_the_truth_is_perfect(pack, panels):
     if pack.attributes:
         assert result["content kept"] >= 0.98 and result["translated right"] >= 0.98
         assert result["domain reached"] >= 0.98
+        assert result["information kept"] >= 0.95
+        assert list(result["information by attribute"]) == list(pack.attributes)
 
 
 def test_nothing_is_worth_nothing(pack, panels):
     result = panels[1]
     x, y, _ = held_out_pairs(pack)
     assert result["hidden-pair L1"] == pytest.approx((x - y).abs().mean().item())
-    assert result["domain reached"] <= 0.02
     if pack.attributes:
-        assert result["translated right"] <= 0.02
+        assert result["domain reached"] <= 0.02 and result["translated right"] <= 0.02
 
 
 def test_one_picture_for_all_is_seen(pack, panels):
@@ -84,6 +87,8 @@ def test_one_picture_for_all_is_seen(pack, panels):
         shares = (records == records[0]).float().mean(0)
         assert list(result["by attribute"].values()) == pytest.approx(shares.tolist(), abs=1e-6)
         assert result["content kept"] == pytest.approx(shares.mean().item(), abs=1e-6)
+        assert set(result["information by attribute"].values()) == {0} == {
+            result["information kept"]}  # guessing tells nothing
 
 
 def test_the_same_numbers_for_every_method(pack, panels):
@@ -91,6 +96,34 @@ def test_the_same_numbers_for_every_method(pack, panels):
     assert set(panels[1]) == expected and set(panels[0]) == expected | {"cycle L1"}
     x = held_out_pairs(pack)[0]
     assert panels[0]["cycle L1"] == pytest.approx(x.abs().mean().item())  # back to zeros
+
+
+def test_information_is_that_of_the_confusion(monkeypatch):
+    """Everybody drawn as the next person of the list, as whom the judge then reads them."""
+    x, y, records = held_out_pairs(AVATARS)
+    place = {image.numpy().tobytes(): k for k, image in enumerate(x)}
+
+    def translate(batch):
+        return y[[(place[image.numpy().tobytes()] + 1) % 300 for image in batch]]
+
+    found = panel(translate, AVATARS)
+    told = {name: metrics.cramers_v(confusion(translate, name, AVATARS)) for name in ATTRIBUTES}
+    assert found["information by attribute"] == pytest.approx(told)
+    assert found["information kept"] == pytest.approx(sum(told.values()) / len(told))
+    assert found["information kept"] < 0.1  # the next person is somebody else
+    exchanged = 3 - records[:, list(ATTRIBUTES).index("skin")]  # skin is renamed, and no more
+    monkeypatch.setattr(evaluate, "read_attributes", lambda images, pack: torch.stack(
+        [exchanged if name == "skin" else records[:, k] for k, name in enumerate(ATTRIBUTES)], 1))
+    found = panel(lambda batch: batch, AVATARS)
+    assert found["by attribute"]["skin"] == 0
+    assert list(found["information by attribute"].values()) == pytest.approx([1] * len(ATTRIBUTES))
+
+
+def test_without_a_judge_the_kid_is_that_of_style(pack, panels):
+    if pack.judged is None:
+        x, y, _ = held_out_pairs(pack)
+        expected = 1000 * metrics.kid(style(x), style(y))
+        assert panels[1]["KID x1000"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("attribute", ["hair", "glasses"])
@@ -121,8 +154,8 @@ def test_wrong_shapes_and_sizes_are_refused():
         panel(lambda x: x[:, :1], AVATARS)
     with pytest.raises(ValueError, match=r"\(200, 3, 32, 32\).*\(200, 3, 16, 32\)"):
         panel(lambda x, code: x[:, :, ::2], FACES)
-    with pytest.raises(FileNotFoundError, match=r"landscapes_48\.safetensors.*judges"):
-        evaluate.load_judge(LANDSCAPES.at(48))
+    with pytest.raises(FileNotFoundError, match=r"avatars_48\.safetensors.*judges"):
+        evaluate.load_judge(AVATARS.at(48))
 
 
 def test_the_panel_keeps_no_graph_and_little_memory():
