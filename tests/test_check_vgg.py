@@ -32,7 +32,7 @@ def test_the_normalised_picture_by_hand():
     (vgg.receptive_fields, (14, 41), "relu2_2 is right. relu3_3: 41 is not; three"),
     (vgg.best_weight, lambda points, floor: 0.1, "found 0.1, expected 0.3: filter"),
     (vgg.best_weight, lambda points, floor: min(
-        (p for p in points if p["panel"]["domain reached"] >= floor),
+        (p for p in points if p["panel"]["SSIM"] >= floor),
         key=lambda p: p["panel"]["hidden-pair L1"])["weight"], "float('nan'); your code raised")])
 def test_a_mistake_without_a_name(exercise, answer, words):
     verdict = exercise(answer)

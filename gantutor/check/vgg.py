@@ -118,7 +118,7 @@ def receptive_fields(answer):
 def pick(points, floor, key="hidden-pair L1", best=min, reaches=float.__ge__, result="weight",
          empty=math.nan):
     """The choice with one thing replaced."""
-    left = [p for p in points if reaches(p["panel"]["domain reached"], floor)]
+    left = [p for p in points if reaches(p["panel"]["SSIM"], floor)]
     if not left:
         return empty
     chosen = best(left, key=lambda p: p["panel"][key])
@@ -127,16 +127,16 @@ def pick(points, floor, key="hidden-pair L1", best=min, reaches=float.__ge__, re
 
 @exercise(right=pick, mistakes={
     "condition ignored": partial(pick, reaches=lambda reached, floor: True),
-    "by domain reached": partial(pick, key="domain reached", best=max),
+    "by SSIM": partial(pick, key="SSIM", best=max),
     "largest error": Mistake(partial(pick, best=max), partial(pick, key="cycle L1")),
     "the error itself": partial(pick, result="hidden-pair L1"),
     "strictly above": partial(pick, reaches=float.__gt__),
     "an answer where there is none": Mistake(partial(pick, empty=0.0), partial(pick, empty=None))})
 def best_weight(answer):
-    """my_best_weight(points, floor): smallest hidden-pair L1 where the domain is reached."""
+    """my_best_weight(points, floor): smallest hidden-pair L1 where SSIM is high enough."""
     table = ((0.1, 0.20, 0.5, 0.3), (0.3, 0.12, 0.7, 0.1), (1.0, 0.15, 0.9, 0.2),
              (3.0, 0.10, 0.4, 0.4), (10.0, 0.25, 0.6, 0.05))
-    points = [{"weight": weight, "panel": {"hidden-pair L1": error, "domain reached": reached,
+    points = [{"weight": weight, "panel": {"hidden-pair L1": error, "SSIM": reached,
                                            "cycle L1": cycle}}
               for weight, error, reached, cycle in table]
     weights = [number(call(answer, points=points, floor=floor), "the weight")
