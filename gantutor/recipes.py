@@ -13,7 +13,7 @@ from itertools import chain, combinations
 from torch import nn
 
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
-from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, RETRO, faces
+from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, faces
 from gantutor.evaluate import panel, sharpness
 from gantutor.evaluate.edits import Coded
 from gantutor.evaluate.probes import readings
@@ -127,7 +127,6 @@ edits = partial(row, FACES, steps=5000)
 RECIPES = {
     **PHOTOGRAPHS,
     # For looking at: 128 px, split 0.
-    "retro128_cyclegan": row(RETRO.at(128), partial(larger, D, 10.0), 800, batch_size=8),
     "ink128_cyclegan": row(INK.at(128), partial(larger, TextureDiscriminator, 3.0), 800,
                            batch_size=8),
     # Notebook 01: faces without a constraint.

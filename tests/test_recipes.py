@@ -29,7 +29,7 @@ from gantutor.models import (
 from gantutor.recipes import LADDER, RECIPES, SWEEP
 from gantutor.vgg import vgg_features
 
-PACKS = {"retro": RETRO, "ink": INK, "retro128": RETRO.at(128), "ink128": INK.at(128),
+PACKS = {"retro": RETRO, "ink": INK, "ink128": INK.at(128),
          "avatars": AVATARS, "avatars64": AVATARS.at(64), "monochromes": MONOCHROMES,
          "faces": FACES, "faces64": FACES.at(64)}
 WITH_CODES = [name for name in RECIPES if name.startswith("faces")]
@@ -65,7 +65,6 @@ PHOTOGRAPHS = (photograph_rows("retro", 1e-3, 10.0, 1.0, 3.0, 3.0)
                | photograph_rows("ink", 1e-3, 3.0, 1.0, 1.0, 1.0))
 TABLE = {
     **PHOTOGRAPHS,
-    "retro128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE),
     "ink128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_cyc": 3.0}),
     "avatars_collapsed": (1500, 5e-4, 16, "Direct", {}),
     "avatars_direct": (2400, 1e-3, 32, "Direct", {}),
@@ -223,11 +222,11 @@ def test_D_sees_coordinates_where_Y_has_darker_corners():
         assert len(judges) == 11 + 4  # D_y of all but the ceiling, D_x of those with two
         assert {type(net) for net in judges} == {kind}
         assert {net.coordinates for net in judges} == {change == "retro"}
-        large = made(f"{change}128_cyclegan")  # one stage more for twice the size
-        assert type(large.D_x) is type(large.D_y) is kind
-        for net, beside in ((large.D_y, judges[0]), (large.D_x, judges[0])):
-            assert len(net.net) == len(beside.net) + 2
-        assert large.G_xy.downs == large.G_yx.downs == 2
+    large = made("ink128_cyclegan")  # one stage more for twice the size
+    for net in (large.D_x, large.D_y):
+        assert type(net) is TextureDiscriminator
+        assert len(net.net) == len(made("ink_cyclegan").D_y.net) + 2
+    assert large.G_xy.downs == large.G_yx.downs == 2
 
 
 @pytest.mark.parametrize("change, pack", [("retro", RETRO), ("ink", INK)])
@@ -307,7 +306,6 @@ def test_batches_are_drawn_at_the_packs_size_from_what_the_row_names():
     told = {name: row.batches.args for name, row in RECIPES.items()}
     assert told["retro_vgg"] == (RETRO, False, None)
     assert told["ink_supervised"] == (INK, True, None)
-    assert told["retro128_cyclegan"] == (RETRO.at(128), False, None)
     assert told["ink128_cyclegan"] == (INK.at(128), False, None)
     assert told["avatars_direct"] == (AVATARS, False, None)
     assert told["avatars64_remedies"] == (AVATARS.at(64), False, None)

@@ -179,7 +179,7 @@ FAINT = 1 - 0.85 / (1 + np.exp(1.8))  # the pen where nothing is darker: 60 x -.
 def drawn_flat(colour):
     """What an even colour (RGB in 0..1) becomes."""
     luma = LUMA @ colour
-    wash = luma + 0.3 * (colour - luma)
+    wash = luma + 0.2 * (colour - luma)
     return PAPER * (0.35 + 0.65 * wash**0.8) * FAINT
 
 
@@ -214,11 +214,11 @@ def ink_by_sums(images):
     rgb = (images + 1) / 2
     weigh = LUMA.reshape(1, 3, 1, 1)
     luma = (rgb * weigh).sum(1, keepdims=True)
-    darker = blur_by_sums(luma, 2.5 * scale) - blur_by_sums(luma, 0.6 * scale)
+    darker = blur_by_sums(luma, 3.0 * scale) - blur_by_sums(luma, 0.6 * scale)
     pen = 1 / (1 + np.exp(-60 * (darker - 0.03)))
     flat = kuwahara_by_loops(blur_by_sums(rgb, 0.5 * scale), max(1, round(scale)))
     luma = (flat * weigh).sum(1, keepdims=True)
-    wash = 0.7 * luma + 0.3 * flat
+    wash = 0.8 * luma + 0.2 * flat
     drawn = PAPER.reshape(1, 3, 1, 1) * (0.35 + 0.65 * wash**0.8) * (1 - 0.85 * pen)
     return 2 * np.clip(drawn, 0, 1) - 1
 

@@ -127,9 +127,9 @@ def test_only_evaluate_asks_for_questions_and_only_ceilings_and_judges_for_pairs
             if isinstance(node, ast.Attribute) and node.attr in asking:
                 asking[node.attr].add(path.relative_to(PACKAGE).as_posix())
     assert asking == {"questions": {"evaluate/__init__.py"},
-                      "paired": {"recipes.py", "evaluate/jury.py"},
+                      "paired": {"rows.py", "evaluate/jury.py"},
                       "validation": {"data/packs.py"},
-                      "on_validation": {"data/packs.py", "recipes.py"}}
+                      "on_validation": {"data/packs.py", "rows.py"}}
 
 
 # ------------------------------------------------- what a judge has to refuse
