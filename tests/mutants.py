@@ -99,7 +99,8 @@ MUTANTS = [
      "data/test_avatars.py::test_monochromes_are_made_of_other_faces_than_x"),
     ("data/batches.py", '"x": self._mirrored(images), "code"', '"x": images, "code"',
      "data/test_batches.py::test_labelled_images_are_mirrored_where_that_is_asked_for"),
-    ("data/packs.py", "torch.cat([blend[: n // 2], tint[n // 2:]])", "tint",
+    ("data/packs.py", "torch.cat([blend[: n // 2], tinted(y, generator)[n // 2:]])",
+     "tinted(y, generator)",
      "data/test_packs.py::test_judges_are_trained_on_blends"),
     # pictures and tables
     ("show.py", "(max(values) - min(values)) / 2", "(max(values) - min(values))",

@@ -95,6 +95,12 @@ def load_sheet(path, count, size):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
+def tinted(images, generator):
+    """Images in [-1, 1] whose channels are each, at random, half too strong or half too weak."""
+    gain = 1 + 0.5 * (torch.rand(len(images), 3, 1, 1, generator=generator) - 0.5).sign()
+    return ((images + 1) * gain - 1).clamp(-1, 1)
+
+
 def not_quite_y(x, y, generator, drawn=False):
     """Images that are not quite Y, for a domain judge to refuse: (N, 3, H, W) in [-1, 1].
 
@@ -105,9 +111,7 @@ def not_quite_y(x, y, generator, drawn=False):
     n = len(y)
     amount = torch.rand(n, 1, 1, 1, generator=generator)
     blend = y + (0.4 + 0.6 * amount) * (x - y)
-    gain = 1 + 0.5 * (torch.rand(n, 3, 1, 1, generator=generator) - 0.5).sign()
-    tint = ((y + 1) * gain - 1).clamp(-1, 1)
-    fake = torch.cat([blend[: n // 2], tint[n // 2:]])
+    fake = torch.cat([blend[: n // 2], tinted(y, generator)[n // 2:]])
     if drawn:
         soft = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
         fake[::4] = soft[::4]

@@ -1,8 +1,9 @@
 """Three domain judges of different upbringing, and a zoo of wrong pictures to judge them by.
 
-A single classifier has blind spots: the first judge of this course took one picture of noise, shown
-to everybody, for real Y. So three are asked, and two of them must agree. Each was trained without
-one kind of wrong picture and with its own augmentation; the zoo says how often each of them errs.
+A single classifier has blind spots: the first judge of this course takes one speckled picture, the
+answer of `avatars_collapsed` 1 to everybody, for real Y. So three are asked, and two of them must
+agree. Each was trained without one kind of wrong picture and with its own augmentation; the zoo
+says how often each of them errs. They have blind spots too: that picture passes two of the three.
 """
 
 import functools
@@ -11,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from gantutor.data.batches import to_float
+from gantutor.data.packs import tinted
 from gantutor.evaluate.judges import Judge, judge_path, train_classifier
 from gantutor.evaluate.metrics import in_batches
 from gantutor.saving import load_weights, save_weights, seed_everything
@@ -44,7 +46,7 @@ def zoo(x, y, generator):
         blur[k::3] = F.avg_pool2d(padded, kernel, 1)
     other = y.flatten(2)[:, :, torch.randperm(h * w, generator=generator)].view_as(y)
     speckle = torch.where(random(n, 1, h, w) < 0.1 + 0.4 * random(n, 1, 1, 1), other, y)
-    gain = 1 + 0.5 * (random(n, 3, 1, 1) - 0.5).sign()
+    tint = tinted(y, generator)
     pieces = y.clone()
     for k, (rows, columns) in enumerate(((0, 1), (1, 0), (1, 1)), 1):
         part = (..., slice(rows * h // 2, (rows + 1) * h // 2),
@@ -52,7 +54,7 @@ def zoo(x, y, generator):
         pieces[part] = y.roll(k, 0)[part]
     return {"untranslated": x, "noise": noise.clamp(-1, 1), "blur": blur, "speckle": speckle,
             "half translated": x + 0.7 * random(n, 1, 1, 1) * (y - x),
-            "tint": ((y + 1) * gain - 1).clamp(-1, 1), "pieces": pieces}
+            "tint": tint, "pieces": pieces}
 
 
 def augmented(images, k, generator):
