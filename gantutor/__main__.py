@@ -13,7 +13,7 @@ from PIL import Image
 from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
-from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.recipes import FURTHER, LADDER, RECIPES
 from gantutor.saving import data_folder
 from gantutor.training import TrainingDiverged
 
@@ -77,7 +77,7 @@ def parser():
     which.add_argument("--file", help="another file of this recipe, for instance one in runs")
     points = commands.add_parser("points", help="measure what is missing of the ladder and the "
                                                 "sweep: runs of which only the numbers are kept")
-    points.add_argument("rungs", nargs="*", choices=[[], *LADDER, *SWEEP], metavar="RUNG")
+    points.add_argument("rungs", nargs="*", choices=[[], *LADDER, *FURTHER], metavar="RUNG")
     for command in (train, points):
         command.add_argument("--ship", action="store_true", help="for the course's developers: "
                              "write into data/, where it replaces what ships")

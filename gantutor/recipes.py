@@ -3,7 +3,7 @@
     gantutor train retro_cyclegan --seed 0
 
 A row reads like a sentence: on this pack, train this method, for so many steps. No code parses the
-names. RECIPES ship as checkpoints. For the rungs of the LADDER and the points of the SWEEP only the
+names. RECIPES ship as checkpoints. For the rungs of the LADDER and the points of FURTHER only the
 numbers are kept. `gantutor.runs` trains and judges rows.
 """
 
@@ -30,11 +30,14 @@ from gantutor.methods.stargan import (
 from gantutor.methods.supervised import Supervised, SupervisedEdits, SupervisedPair
 from gantutor.models import SmallDiscriminator, SmallGenerator, TextureDiscriminator
 from gantutor.rows import (  # noqa: F401 - what a row is made of, for whoever reads recipes
+    DEPTH,
     EMBED,
+    FURTHER,
     PHOTOGRAPHS,
     REFERENCED,
     SWEEP,
     TUNING,
+    TURNED,
     WEIGHTS,
     D,
     Deep,

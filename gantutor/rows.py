@@ -19,6 +19,7 @@ from gantutor.models import (
     SmallDiscriminator,
     SmallGenerator,
     TextureDiscriminator,
+    with_coordinates,
 )
 from gantutor.vgg import vgg_features
 
@@ -130,10 +131,12 @@ EMBED = {"pixel": nn.Identity, "relu2_2": partial(vgg_features, "text", "relu2_2
          "relu3_3": partial(vgg_features, "text", "relu3_3")}
 # Chosen on validation, in a split of its own. D sees coordinates where Y has darker corners.
 WEIGHTS = {"retro": {"pixel": 1.0, "relu2_2": 3.0, "relu3_3": 3.0},
-           "ink": {"pixel": 1.0, "relu2_2": 1.0, "relu3_3": 1.0}}
-SETTINGS = {"retro": (RETRO, D, 1e-3, 10.0), "ink": (INK, TextureDiscriminator, 1e-3, 3.0)}
-PHOTOGRAPHS = {f"{name}_{kind}": found for name, settings in SETTINGS.items()
-               for kind, found in on_photographs(*settings, WEIGHTS[name]).items()}
+           "ink": {"pixel": 1.0, "relu2_2": 1.0, "relu3_3": 1.0},
+           "inverted": {"pixel": 1.0, "relu2_2": 1.0, "relu3_3": 1.0}}
+SETTINGS = {"retro": (RETRO, D, 1e-3, 10.0), "ink": (INK, TextureDiscriminator, 1e-3, 3.0),
+            "inverted": (DIAL["inverted"], D, 1e-3, 10.0)}
+PHOTOGRAPHS = {f"{name}_{kind}": found for name in ("retro", "ink")
+               for kind, found in on_photographs(*SETTINGS[name], WEIGHTS[name]).items()}
 
 # ------------------- notebooks 01 to 03: what is chosen, and further experiments, numbers only
 
@@ -152,6 +155,54 @@ SWEEP = {f"{change}, {kind}, {weight:g}": tried(change, kind, weight)
          for change in SETTINGS for kind, weights in (
              ("pixel", (0.1, 0.3, 1.0, 3.0)), ("relu2_2", (0.3, 1.0, 3.0, 10.0)),
              ("relu3_3", (0.3, 1.0, 3.0, 10.0))) for weight in weights}
+
+# Depth alone: every generator sees one pixel and starts at the same map, the identity.
+
+
+class PixelDrawer(PixelGenerator):
+    """A `PixelGenerator` without the skip: tanh(f(x)). It draws every colour anew."""
+
+    def forward(self, x):
+        return torch.tanh(self.out(self.net(with_coordinates(x))))  # (N, 3, H, W)
+
+
+def handing_back(G, steps=1500, lr=3e-3):
+    """Trains G, in place, to hand back colours drawn uniformly from [-0.95, 0.95]. Returns G."""
+    optimiser = torch.optim.Adam(G.parameters(), lr)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = lr * (1 - step / steps)
+        colours = torch.rand(8, 3, 16, 16) * 1.9 - 0.95
+        optimiser.zero_grad()
+        (G(colours) - colours).abs().mean().backward()
+        optimiser.step()
+    return G
+
+
+def of_depth(kind, layers):
+    """Notebook 01's method with a generator that differs from its neighbours only in depth."""
+    return fast(Direct(handing_back(kind(layers=layers)), D()))
+
+
+DEPTH = {f"depth {layers}, {how}": Rung(row(RETRO, partial(of_depth, kind, layers), 600, 1e-3, 8),
+                                        5)
+         for how, kind in (("skip", PixelGenerator), ("no skip", PixelDrawer))
+         for layers in (1, 3, 6)}
+
+
+# The dial of notebook 00, other than retro itself and ink: the rows that ask where a VGG helps.
+def turned(change, like, kinds):
+    """{name: rung}: rows on one change of the dial, with the settings and weights of `like`."""
+    _, D, lr, lambda_cyc = SETTINGS[like]
+    rows = on_photographs(DIAL[change], D, lr, lambda_cyc, WEIGHTS[like])
+    return {f"{change}, {kind}": Rung(rows[kind], 5) for kind in kinds}
+
+
+TURNED = (turned("inverted", "inverted",
+                 ("supervised", "medium", "pixel", "vgg", "vggdeep", "cyclegan"))
+          | turned("retro x 2", "retro", ("supervised", "vggdeep", "cyclegan"))
+          | turned("retro x 0.5", "retro", ("cyclegan",))
+          | turned("retro x 0", "retro", ("cyclegan",)))
+FURTHER = SWEEP | DEPTH | TURNED
 
 # Whose reference rows are kept: {name: (pack, the untrained network of its rows, splits)}.
 REFERENCED = {"retro": (RETRO, Medium, 5), "ink": (INK, Medium, 5), "avatars": (AVATARS, Drawer, 1)}

@@ -15,7 +15,7 @@ import torch
 
 import gantutor
 from gantutor.evaluate.references import references
-from gantutor.recipes import LADDER, RECIPES, REFERENCED, SWEEP
+from gantutor.recipes import FURTHER, LADDER, RECIPES, REFERENCED
 from gantutor.saving import (
     atomically,
     data_folder,
@@ -186,7 +186,7 @@ def shipped_panels(name):
 
 
 # The tables of numbers alone, by the file that holds them.
-TABLES = {"common_space": LADDER, "direct": SWEEP}
+TABLES = {"common_space": LADDER, "direct": FURTHER}
 
 
 def points_path(file, ship=True):

@@ -107,3 +107,43 @@ def reconstruction_honesty(method, x, legal=monochrome):
     """
     spoilt, whole = reconstruction_errors(method, x, [legal, None])
     return spoilt - whole
+
+
+# ------------------------------------------------------------------ the mark on the roof
+
+
+def plainest(images, size=9, rim=2):
+    """The centre of each image's evenest square: (rows, columns), two (N,) integer tensors.
+
+    images: (N, C, H, W). The square is `size` pixels wide, an odd number, and at least `rim`
+    pixels away from the border. Evenest: the smallest variance, summed over the channels.
+    """
+    inside = images[..., rim:images.shape[-2] - rim, rim:images.shape[-1] - rim]
+    mean = torch.nn.functional.avg_pool2d(inside, size, 1)
+    variance = torch.nn.functional.avg_pool2d(inside.square(), size, 1) - mean.square()
+    places = variance.sum(1)                                            # (N, h, w)
+    at = places.flatten(1).argmin(1)
+    width = places.shape[-1]
+    return at // width + size // 2 + rim, at % width + size // 2 + rim
+
+
+def _window(shape, at, side):
+    """(N, 1, H, W): True in a square of `side` pixels (an odd number) around each place."""
+    v, u = (torch.arange(n) for n in shape[-2:])
+    near = [(axis - centre[:, None]).abs() <= side // 2
+            for axis, centre in zip((v, u), at, strict=True)]           # (N, H), (N, W)
+    return (near[0][:, :, None] & near[1][:, None, :])[:, None]
+
+
+def marked(images, at, depth=0.3, side=3):
+    """The images with a square at `at` that is darker by `depth`, of a range of 2."""
+    return (images - depth * _window(images.shape, at, side)).clamp(-1, 1)
+
+
+def mark_shown(with_mark, without, at, side=3):
+    """How much darker the mark's square is with the mark than without, mean over all images.
+
+    The two stacks (N, 3, H, W) went the same way, one of them with the mark on x. 0: it is gone.
+    """
+    inside = _window(without.shape, at, side).expand_as(without)
+    return (without - with_mark)[inside].mean().item()

@@ -116,3 +116,50 @@ def test_sensitivity_by_hand():
     assert hiding.sensitivity_to_noise([2.0, 3.0, 5.0], (0, 2, 4)) == pytest.approx(1.25)
     assert hiding.sensitivity_to_noise([0.3] * 6) == 0
     assert NOISE_LEVELS[0] == 0 and NOISE_LEVELS[-1] == 16
+
+
+def with_a_plain_square(places, height=24, width=32):
+    """Noise with one even 9 x 9 square an image, at these centres."""
+    images = torch.rand(len(places), 3, height, width, generator=torch.Generator().manual_seed(0))
+    for image, (v, u) in zip(images, places, strict=True):
+        image[:, v - 4:v + 5, u - 4:u + 5] = 0.5
+    return images
+
+
+def test_the_plainest_place_is_found_in_each_image_by_itself():
+    places = [(7, 20), (14, 9)]
+    rows, columns = hiding.plainest(with_a_plain_square(places))
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == places
+
+
+def test_the_plainest_place_keeps_away_from_the_rim():
+    plain = with_a_plain_square([(4, 4)])  # its square touches two borders
+    (row,), (column,) = hiding.plainest(plain, rim=3)
+    assert row >= 7 and column >= 7
+    (row,), (column,) = hiding.plainest(plain, rim=0)
+    assert (row, column) == (4, 4)
+
+
+def test_a_mark_darkens_its_square_and_nothing_else():
+    images = torch.zeros(2, 3, 8, 10)
+    images[1] = -0.9  # there is not room for all of it: black is -1
+    at = torch.tensor([2, 5]), torch.tensor([7, 3])
+    change = images - hiding.marked(images, at, depth=0.4, side=3)
+    expected = torch.zeros(2, 3, 8, 10)
+    expected[0, :, 1:4, 6:9] = 0.4
+    expected[1, :, 4:7, 2:5] = 0.1
+    torch.testing.assert_close(change, expected)
+
+
+def test_how_much_of_a_mark_is_shown_by_hand():
+    images = torch.full((2, 3, 8, 10), 0.5)
+    at = torch.tensor([2, 5]), torch.tensor([7, 3])
+    there = hiding.marked(images, at, depth=0.4)
+    assert hiding.mark_shown(there, images, at) == pytest.approx(0.4, abs=1e-6)
+    assert hiding.mark_shown(images, images, at) == 0
+    half = images.clone()
+    half[0] = there[0]  # the mark survives in one of the two
+    assert hiding.mark_shown(half, images, at) == pytest.approx(0.2, abs=1e-6)
+    halo = there.clone()
+    halo[..., 0, 0] = -1  # what happens elsewhere does not count
+    assert hiding.mark_shown(halo, images, at) == pytest.approx(0.4, abs=1e-6)
