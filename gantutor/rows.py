@@ -132,7 +132,7 @@ EMBED = {"pixel": nn.Identity, "relu2_2": partial(vgg_features, "text", "relu2_2
 # Chosen on validation, in a split of its own. D sees coordinates where Y has darker corners.
 WEIGHTS = {"retro": {"pixel": 1.0, "relu2_2": 3.0, "relu3_3": 3.0},
            "ink": {"pixel": 1.0, "relu2_2": 1.0, "relu3_3": 1.0},
-           "inverted": {"pixel": 1.0, "relu2_2": 1.0, "relu3_3": 1.0}}
+           "inverted": {"pixel": 0.1, "relu2_2": 0.3, "relu3_3": 1.0}}
 SETTINGS = {"retro": (RETRO, D, 1e-3, 10.0), "ink": (INK, TextureDiscriminator, 1e-3, 3.0),
             "inverted": (DIAL["inverted"], D, 1e-3, 10.0)}
 PHOTOGRAPHS = {f"{name}_{kind}": found for name in ("retro", "ink")
@@ -202,7 +202,9 @@ TURNED = (turned("inverted", "inverted",
           | turned("retro x 2", "retro", ("supervised", "vggdeep", "cyclegan"))
           | turned("retro x 0.5", "retro", ("cyclegan",))
           | turned("retro x 0", "retro", ("cyclegan",)))
-FURTHER = SWEEP | DEPTH | TURNED
+# Twice the steps, with the same schedule: does a CycleGAN of drawings get better?
+LONGER = {"ink, cyclegan, 1200 steps": Rung(PHOTOGRAPHS["ink_cyclegan"]._replace(steps=1200), 5)}
+FURTHER = SWEEP | DEPTH | TURNED | LONGER
 
 # Whose reference rows are kept: {name: (pack, the untrained network of its rows, splits)}.
 REFERENCED = {"retro": (RETRO, Medium, 5), "ink": (INK, Medium, 5), "avatars": (AVATARS, Drawer, 1)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gantutor
 from gantutor.data import AVATARS, DIAL, FACES, INK, MONOCHROMES, RETRO
-from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.recipes import FURTHER, LADDER, RECIPES
 
 ROOT = Path(gantutor.__file__).parent.parent
 PACKAGE = ROOT / "gantutor"
@@ -145,7 +145,7 @@ def test_nobody_has_to_say_which_room_it_is():
 
 PACKS = {"AVATARS": AVATARS, "FACES": FACES, "RETRO": RETRO, "INK": INK,
          "MONOCHROMES": MONOCHROMES}
-NAMES = {*RECIPES, *LADDER, *SWEEP, *(pack.name for pack in (*PACKS.values(), *DIAL.values()))}
+NAMES = {*RECIPES, *LADDER, *FURTHER, *(pack.name for pack in (*PACKS.values(), *DIAL.values()))}
 PARSING = {"startswith", "endswith", "partition", "rpartition", "split", "rsplit", "removeprefix",
            "removesuffix"}
 WITH_NAMES = {"recipes.py", "runs.py", "__main__.py", "evaluate/__init__.py", "evaluate/judges.py",

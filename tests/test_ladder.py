@@ -1,15 +1,29 @@
-"""Rungs of notebooks 05 to 07 and points of the sweep as rows: what varies, and what is held."""
+"""Rows of which only the numbers are kept: what varies, and what is held."""
 
 from functools import partial
 
+import pytest
 import torch
-from test_recipes import COMMON, REMEDIES, made, numbers, same_weights
+from test_recipes import COMMON, REMEDIES, ROWS, made, numbers, same_weights
 from torch import nn
 
 from gantutor import recipes, rows, runs
-from gantutor.data import AVATARS, DIAL, INK, RETRO
+from gantutor.data import AVATARS, DIAL, RETRO
 from gantutor.methods.supervised import Supervised
-from gantutor.recipes import ABLATION, ALIGNMENT, LADDER, LIVE, RECIPES, SHARING, SWEEP
+from gantutor.recipes import (
+    ABLATION,
+    ALIGNMENT,
+    DEPTH,
+    FURTHER,
+    LADDER,
+    LIVE,
+    LONGER,
+    RECIPES,
+    SETTINGS,
+    SHARING,
+    SWEEP,
+    TURNED,
+)
 from gantutor.vgg import vgg_features
 
 
@@ -105,10 +119,11 @@ WEIGHTS = {"pixel": ["0.1", "0.3", "1", "3"], "relu2_2": ["0.3", "1", "3", "10"]
 
 
 def test_the_sweep_varies_what_embeds_and_its_weight():
-    assert list(SWEEP) == [point(change, kind, weight) for change in ("retro", "ink")
+    assert list(SWEEP) == [point(change, kind, weight) for change in SETTINGS
                            for kind, weights in WEIGHTS.items() for weight in weights]
-    assert not SWEEP.keys() & (LADDER.keys() | RECIPES.keys())
-    for change in ("retro", "ink"):
+    assert list(SETTINGS) == ["retro", "ink", "inverted"]
+    assert not FURTHER.keys() & (LADDER.keys() | RECIPES.keys())
+    for change in SETTINGS:
         for kind, weights in WEIGHTS.items():
             for weight in weights:
                 method = made(point(change, kind, weight))
@@ -122,8 +137,9 @@ def test_the_sweep_varies_what_embeds_and_its_weight():
 
 def test_the_sweep_holds_everything_else():
     """Half of the shipped row's steps, and its networks, rate and batches."""
-    for change in ("retro", "ink"):
-        row, beside = RECIPES[f"{change}_vgg"], made(f"{change}_vgg")
+    rows_of = {"retro": "retro_{}", "ink": "ink_{}", "inverted": "inverted, {}"}
+    for change, pattern in rows_of.items():
+        row, beside = (find(pattern.format("vgg")) for find in (ROWS.get, made))
         for name in (name for name in SWEEP if name.startswith(f"{change},")):
             rung, method = SWEEP[name], made(name)
             assert (rung.seeds, rung.more, rung.ships) == (1, None, None)
@@ -134,7 +150,7 @@ def test_the_sweep_holds_everything_else():
             torch.manual_seed(0)
             first = rung.recipe.make()
             torch.manual_seed(0)
-            second = RECIPES[f"{change}_medium"].make()  # all start from the same weights
+            second = ROWS[pattern.format("medium")].make()  # all start from the same weights
             assert same_weights(first.G_xy, second.G_xy) and same_weights(first.D_y, second.D_y)
 
 
@@ -142,7 +158,7 @@ def test_weights_are_chosen_on_validation_in_a_split_of_their_own(monkeypatch):
     asked = []
     monkeypatch.setattr(rows, "panel", lambda translate, pack, back, code: asked.append(pack))
     for name, rung in SWEEP.items():
-        there = (RETRO if name.startswith("retro") else INK).split(100)
+        there = DIAL[name.partition(",")[0]].split(100)
         for seed in (0, 3):  # another seed is no other split here
             rung.recipe.judge(made(name), seed)
             assert asked[-1].questions is there.validation and asked[-1].size == 64
@@ -154,10 +170,72 @@ def test_weights_are_chosen_on_validation_in_a_split_of_their_own(monkeypatch):
 
 
 def test_the_shipped_weights_are_points_of_the_sweep():
-    for change in ("retro", "ink"):
-        for kind, embeds in (("pixel", "pixel"), ("vgg", "relu2_2"), ("vggdeep", "relu3_3")):
+    for kind, embeds in (("pixel", "pixel"), ("vgg", "relu2_2"), ("vggdeep", "relu3_3")):
+        for change in ("retro", "ink"):
             weight = made(f"{change}_{kind}").lambda_vgg
             assert point(change, embeds, f"{weight:g}") in SWEEP
+        assert point("inverted", embeds, f"{made(f'inverted, {kind}').lambda_vgg:g}") in SWEEP
+
+
+# ------------------------------------------------------- depth alone, the dial, twice the steps
+
+
+def test_depth_is_all_that_differs():
+    assert list(DEPTH) == [f"depth {layers}, {how}" for how in ("skip", "no skip")
+                           for layers in (1, 3, 6)]
+    for name, rung in DEPTH.items():
+        row = rung.recipe
+        assert (rung.seeds, rung.more, rung.ships) == (5, None, None)
+        assert (row.steps, row.lr, row.batch_size, row.settings) == (600, 1e-3, 8, {})
+        assert row.batches.args[0] is RETRO  # and a run's seed is its split
+        kind, layers = row.make.args
+        assert name == f"depth {layers}, {'skip' if kind is rows.PixelGenerator else 'no skip'}"
+
+
+@pytest.mark.parametrize("kind", [rows.PixelGenerator, rows.PixelDrawer])
+def test_every_depth_sees_one_pixel_and_starts_as_a_copy(kind):
+    torch.manual_seed(0)
+    G = rows.handing_back(kind(layers=3))
+    x = torch.rand(2, 3, 12, 20) * 1.9 - 0.95
+    with torch.no_grad():
+        assert (G(x) - x).abs().mean() < 0.02
+        other = x.clone()
+        other[:, :, 5, 7] = -other[:, :, 5, 7]
+        changed = (G(other) - G(x)).abs().sum(1) > 0                     # (2, 12, 20)
+    assert changed.sum() == 2 and changed[:, 5, 7].all()
+
+
+def test_without_a_skip_nothing_of_x_comes_past_the_network():
+    torch.manual_seed(0)
+    G, x = rows.PixelDrawer(), torch.rand(2, 3, 8, 12) * 2 - 1
+    with torch.no_grad():
+        for parameter in G.out.parameters():
+            parameter.zero_()
+        assert not G(x).any()
+        pair = rows.PixelGenerator()
+        for parameter in pair.out.parameters():
+            parameter.zero_()
+        torch.testing.assert_close(pair(x), torch.tanh(x))
+
+
+def test_the_dials_rows_are_those_of_the_table_on_other_changes():
+    like = {"inverted": "inverted", "retro x 2": "retro", "retro x 0.5": "retro",
+            "retro x 0": "retro"}
+    assert {name.partition(", ")[0] for name in TURNED} == set(like)
+    for name, rung in TURNED.items():
+        change, _, kind = name.partition(", ")
+        row, beside = rung.recipe, RECIPES[f"retro_{kind}"]
+        assert rung.seeds == 5 and row.batches.args[0] is DIAL[change]
+        same = {"make": beside.make, "judge": beside.judge, "batches": beside.batches}
+        assert row._replace(**same) == beside
+        if hasattr(made(name), "lambda_vgg"):
+            space = {"pixel": "pixel", "vgg": "relu2_2", "vggdeep": "relu3_3"}[kind]
+            assert made(name).lambda_vgg == recipes.WEIGHTS[like[change]][space]
+
+
+def test_the_longer_run_is_the_shipped_row_with_twice_the_steps():
+    (rung,) = LONGER.values()
+    assert rung.recipe == RECIPES["ink_cyclegan"]._replace(steps=1200) and rung.seeds == 5
 
 
 def test_whose_reference_rows_are_kept():

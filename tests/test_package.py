@@ -16,7 +16,7 @@ import gantutor
 from gantutor import __main__ as command_line
 from gantutor import runs
 from gantutor.data import AVATARS, FACES
-from gantutor.recipes import LADDER, SWEEP
+from gantutor.recipes import FURTHER, LADDER
 
 ROOT = Path(__file__).parent.parent
 
@@ -111,7 +111,7 @@ def test_points_of_all_rungs_unless_some_are_named(monkeypatch):
     command_line.main(["points"])
     command_line.main(["points", "all, and D_x, D_y", "ink, relu2_2, 3", "--ship"])
     assert asked == [([], False), (["all, and D_x, D_y", "ink, relu2_2, 3"], True)]
-    assert "all, and D_x, D_y" in LADDER and "ink, relu2_2, 3" in SWEEP
+    assert "all, and D_x, D_y" in LADDER and "ink, relu2_2, 3" in FURTHER
 
 
 def test_judges_are_trained_for_the_packs_that_have_one(monkeypatch, capsys):

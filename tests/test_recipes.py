@@ -26,14 +26,14 @@ from gantutor.models import (
     SmallGenerator,
     TextureDiscriminator,
 )
-from gantutor.recipes import LADDER, RECIPES, SWEEP
+from gantutor.recipes import FURTHER, LADDER, RECIPES
 from gantutor.vgg import vgg_features
 
 PACKS = {"retro": RETRO, "ink": INK, "ink128": INK.at(128),
          "avatars": AVATARS, "avatars64": AVATARS.at(64), "monochromes": MONOCHROMES,
          "faces": FACES, "faces64": FACES.at(64)}
 WITH_CODES = [name for name in RECIPES if name.startswith("faces")]
-ROWS = RECIPES | {rung: found.recipe for rung, found in (LADDER | SWEEP).items()}
+ROWS = RECIPES | {rung: found.recipe for rung, found in (LADDER | FURTHER).items()}
 
 # Each row once more, as plain numbers: (steps, learning rate, batch size, class, what it is made
 # with). Weights that are not named have the class's own value, which test_losses.py and the tests

@@ -14,7 +14,7 @@ from gantutor import __main__ as command_line
 from gantutor import runs
 from gantutor.data import AVATARS, INK
 from gantutor.evaluate import probes
-from gantutor.recipes import LADDER, PHOTOGRAPHS, RECIPES, SWEEP
+from gantutor.recipes import FURTHER, LADDER, PHOTOGRAPHS, RECIPES
 from gantutor.saving import data_folder, read_metadata
 
 DATA = data_folder()
@@ -298,14 +298,14 @@ def test_a_readers_points_go_to_runs_and_go_on_where_they_stopped(here, measured
     assert measured == [("aligned", 1)] and runs.rung("UNIT") == tables
 
 
-def test_all_points_are_those_of_ladder_and_sweep(here, measured):
+def test_all_points_are_those_of_the_two_tables(here, measured):
     runs.measure_points()
-    every = LADDER | SWEEP
+    every = LADDER | FURTHER
     assert measured == [(name, seed) for seed in range(5) for name in every
                         if seed < every[name].seeds]
     assert {p.name for p in (here / "runs").iterdir()} == {"common_space.json", "direct.json"}
     stored = {file: {p["rung"] for p in runs.points(file, ship=False)} for file in runs.TABLES}
-    assert stored == {"common_space": set(LADDER), "direct": set(SWEEP)}
+    assert stored == {"common_space": set(LADDER), "direct": set(FURTHER)}
     assert runs.missing_points(ship=False) == []
     one = runs.points("direct", ship=False)
     (here / "runs" / "direct.json").write_text(json.dumps(one[:3] + one[4:]))
@@ -314,8 +314,8 @@ def test_all_points_are_those_of_ladder_and_sweep(here, measured):
 
 
 def test_each_rung_is_in_one_table_only():
-    assert runs.TABLES == {"common_space": LADDER, "direct": SWEEP}
-    assert not LADDER.keys() & SWEEP.keys()
+    assert runs.TABLES == {"common_space": LADDER, "direct": FURTHER}
+    assert not LADDER.keys() & FURTHER.keys()
     assert runs.file_of("UNIT") == "common_space"
     assert runs.file_of("retro, pixel, 0.3") == "direct"
 
@@ -402,10 +402,10 @@ def test_a_rung_is_made_and_measured(monkeypatch):
 
 def test_a_point_of_the_sweep_is_trained_and_judged(monkeypatch):
     name = "ink, relu2_2, 3"
-    recipe = SWEEP[name].recipe._replace(
+    recipe = FURTHER[name].recipe._replace(
         batches=lambda *asked: asked,
         judge=lambda method, seed: {"weight": method.lambda_vgg, "seed": seed})
-    monkeypatch.setitem(SWEEP, name, SWEEP[name]._replace(recipe=recipe))
+    monkeypatch.setitem(FURTHER, name, FURTHER[name]._replace(recipe=recipe))
     monkeypatch.setattr(runs, "fit", lambda method, data, steps, **named: [data, steps])
     assert runs.measure_rung(name, 2) == {"panel": {"weight": 3.0, "seed": 2}}
     assert runs.trained(recipe, seed=2)[1] == [(8, 2), 300]
