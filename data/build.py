@@ -41,7 +41,7 @@ BACKGROUND = [("#8fcbe6", "#b6e3f4"), ("#a48fd0", "#c0aede"), ("#f4a9b8", "#ffd5
               ("#f0c088", "#ffdfbf")]
 
 P_GLASSES, P_BEARD = 0.38, 0.35  # uneven on purpose: real attributes are
-N_X, N_Y, N_HELD_OUT = 2500, 2500, 300
+N_X, N_Y, N_HELD_OUT = 2500, 2500, 300  # and as many for validation as are held out
 
 
 def avatar_records(seed=2018):
@@ -54,6 +54,25 @@ def avatar_records(seed=2018):
     order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(weight))), kind="stable")
     chosen = order[: N_X + N_Y + N_HELD_OUT]
     return records[rng.permutation(chosen)].astype(np.uint8)
+
+
+def validation_records(records, seed=2026):
+    """(300, 8) uint8: further people, with glasses and beards as common as among the held-out.
+
+    records: those of `avatar_records`, none of whom is taken.
+    """
+    sizes = tuple(ATTRIBUTES.values())
+    everybody = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1).astype(np.uint8)
+    taken = set(map(tuple, records.tolist()))
+    left = everybody[[tuple(record) not in taken for record in everybody.tolist()]]
+    held_out, rng = records[N_X + N_Y:], np.random.default_rng(seed)
+    chosen = []
+    for glasses in (0, 1):
+        for beard in (0, 1):
+            kind = [(people[:, 5] == glasses) & (people[:, 6] == beard)
+                    for people in (held_out, left)]
+            chosen.append(rng.permutation(left[kind[1]])[: kind[0].sum()])
+    return rng.permutation(np.concatenate(chosen))
 
 
 def _style(name):
@@ -132,6 +151,7 @@ def build_avatars(folder):
     folder.mkdir(parents=True, exist_ok=True)
     records = avatar_records()
     x, y, held_out = np.split(records, [N_X, N_X + N_Y])
+    validation = validation_records(records)
     for size in (32, 64):
         save_sheet(folder / f"train_x_{size}.webp", draw_avatars(x, "pixel-art", size))
         save_sheet(folder / f"train_y_{size}.webp", draw_avatars(y, "voxel-art", size))
@@ -140,8 +160,12 @@ def build_avatars(folder):
         save_sheet(folder / f"hidden_train_{size}.webp", draw_avatars(x, "voxel-art", size))
         save_sheet(folder / f"hidden_x_{size}.webp", draw_avatars(held_out, "pixel-art", size))
         save_sheet(folder / f"hidden_y_{size}.webp", draw_avatars(held_out, "voxel-art", size))
+        for name, style in (("x", "pixel-art"), ("y", "voxel-art")):  # what settings are chosen on
+            save_sheet(folder / f"validation_{name}_{size}.webp",
+                       draw_avatars(validation, style, size))
     table = {"columns": list(ATTRIBUTES), "sizes": list(ATTRIBUTES.values()), "train_x": x.tolist(),
-             "train_y": y.tolist(), "held_out": held_out.tolist()}
+             "train_y": y.tolist(), "held_out": held_out.tolist(),
+             "validation": validation.tolist()}
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
 

@@ -197,11 +197,8 @@ def turned(change, like, kinds):
     return {f"{change}, {kind}": Rung(rows[kind], 5) for kind in kinds}
 
 
-TURNED = (turned("inverted", "inverted",
-                 ("supervised", "medium", "pixel", "vgg", "vggdeep", "cyclegan"))
-          | turned("retro x 2", "retro", ("supervised", "vggdeep", "cyclegan"))
-          | turned("retro x 0.5", "retro", ("cyclegan",))
-          | turned("retro x 0", "retro", ("cyclegan",)))
+TURNED = (turned("inverted", "inverted", ("supervised", "medium", "vgg", "vggdeep", "cyclegan"))
+          | turned("retro x 2", "retro", ("supervised", "vggdeep", "cyclegan")))
 # Twice the steps, with the same schedule: does a CycleGAN of drawings get better?
 LONGER = {"ink, cyclegan, 1200 steps": Rung(PHOTOGRAPHS["ink_cyclegan"]._replace(steps=1200), 5)}
 FURTHER = SWEEP | DEPTH | TURNED | LONGER

@@ -20,7 +20,7 @@ def _table():
 
 
 def records(part):
-    """(N, 8) int64 attribute values of "train_x", "train_y" or "held_out"."""
+    """(N, 8) int64 attribute values of "train_x", "train_y", "held_out" or "validation"."""
     return torch.tensor(_table()[part])
 
 
@@ -32,7 +32,8 @@ def sheet(name, size, count=None):
     if size not in (32, 64):
         raise ValueError(f"size={size}: the avatars are drawn at 32 and at 64 px")
     if count is None:
-        part = {"hidden_x": "held_out", "hidden_y": "held_out", "hidden_train": "train_x"}
+        part = {"hidden_x": "held_out", "hidden_y": "held_out", "hidden_train": "train_x",
+                "validation_x": "validation", "validation_y": "validation"}
         count = len(records(part.get(name, name)))
     return load_sheet(data_folder() / "avatars" / f"{name}_{size}.webp", count, size)
 
@@ -57,6 +58,13 @@ def questions(size=32):
     return [Question(x, y, people, people)]
 
 
+def validation(size=32):
+    """300 more people, for choosing: neither trained on nor among those of `questions`."""
+    people = records("validation")
+    x, y = (to_float(sheet(name, size)) for name in ("validation_x", "validation_y"))
+    return [Question(x, y, people, people)]
+
+
 def judged(size, generator):
     """Draws the judge's batches: 64 real voxel-art faces, and 64 images that are not quite Y.
 
@@ -78,7 +86,8 @@ def judged(size, generator):
     return draw
 
 
-AVATARS = Pack("avatars", 32, unpaired, paired, questions, ATTRIBUTES, judged, jury=True)
+AVATARS = Pack("avatars", 32, unpaired, paired, questions, ATTRIBUTES, judged, jury=True,
+               validation=validation)
 
 
 # -------------------------------------------------------------- monochromes

@@ -6,7 +6,7 @@ import torch
 from gantutor.data import AVATARS, MONOCHROMES, avatars, monochrome, to_float, to_uint8
 from gantutor.evaluate import read_attributes
 
-PARTS = ("train_x", "train_y", "held_out")
+PARTS = ("train_x", "train_y", "held_out", "validation")
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -18,7 +18,7 @@ def test_avatars_shapes(size):
         assert len(images.flatten(1).unique(dim=0)) > 2400  # no record drawn twice, no blanks
         assert pack.next_batch()[name].shape == (5, 3, size, size)
     records = {part: avatars.records(part) for part in PARTS}
-    assert [len(r) for r in records.values()] == [2500, 2500, 300]
+    assert [len(r) for r in records.values()] == [2500, 2500, 300, 300]
     for r in records.values():
         assert r.dtype == torch.int64 and r.shape[1] == len(avatars.ATTRIBUTES)
         assert r.amin(0).tolist() == [0] * 8
@@ -26,10 +26,21 @@ def test_avatars_shapes(size):
         assert r.amax(0).tolist() == [values - 1 for values in avatars.ATTRIBUTES.values()]
 
 
-def test_train_x_train_y_and_held_out_records_are_disjoint():
+def test_no_person_is_in_two_parts():
     sets = [{tuple(r) for r in avatars.records(part).tolist()} for part in PARTS]
-    assert [len(s) for s in sets] == [2500, 2500, 300]
-    assert sets[0].isdisjoint(sets[1] | sets[2]) and sets[1].isdisjoint(sets[2])
+    assert [len(s) for s in sets] == [2500, 2500, 300, 300]
+    assert len(set.union(*sets)) == 5600
+
+
+def test_validation_is_like_the_test_and_is_what_choices_are_made_on():
+    tested, chosen = AVATARS.questions(32)[0], AVATARS.on_validation().questions(32)[0]
+    assert chosen.attribute is None and len(chosen.x) == len(tested.x) == 300
+    assert torch.equal(chosen.records_x, avatars.records("validation"))
+    assert torch.equal(chosen.records_y, chosen.records_x)
+    for column in (5, 6):  # glasses and beards are uneven in the training crowds
+        assert (tested.records_x[:, column] == 1).sum() == (chosen.records_x[:, column] == 1).sum()
+    assert (read_attributes(chosen.y, AVATARS) == chosen.records_y).float().mean() >= 0.98
+    assert AVATARS.at(64).on_validation().questions(64)[0].y.shape == (300, 3, 64, 64)
 
 
 def test_a_readers_change_of_the_records_stays_with_the_reader():

@@ -49,8 +49,11 @@ redrawn = pytest.mark.skipif(not tools(), reason="redrawing needs the extra `dat
 def test_avatars_drawn_again_are_the_same_to_the_pixel(build):
     records = torch.cat([avatars.records(p) for p in ("train_x", "train_y", "held_out")])
     assert np.array_equal(build.avatar_records(), records.numpy())
+    more = build.validation_records(records.numpy())
+    assert np.array_equal(more, avatars.records("validation").numpy())
     sheets = {"train_x": ("train_x", "hidden_train"), "train_y": (None, "train_y"),
-              "held_out": ("hidden_x", "hidden_y")}
+              "held_out": ("hidden_x", "hidden_y"),
+              "validation": ("validation_x", "validation_y")}
     for part, names in sheets.items():
         table = avatars.records(part)
         some = torch.arange(7) * (len(table) // 7) + 3  # 20 pictures and one, all over the sheet
