@@ -12,6 +12,7 @@ from gantutor.evaluate import hiding, metrics
 from gantutor.recipes import (
     ABLATION,
     ALIGNMENT,
+    DEPTH,
     FURTHER,
     LADDER,
     PHOTOGRAPHS,
@@ -135,6 +136,37 @@ def test_the_weight_of_the_tables_is_the_best_of_the_sweep(change, embeds):
              if name.startswith(f"{change}, {embeds}, ")}
     ours = f"{change}, {embeds}, {WEIGHTS[change][embeds]:g}"
     assert found[ours] <= (1 + BEST_WEIGHT) * min(found.values()), found
+
+
+# --------------------------------------------------- depth alone; the mark on the roof
+
+
+def test_depth_alone_costs_little_and_nothing_collapses():
+    found = {name: np.array([p["panel"]["hidden-pair L1"] for p in runs.rung(name)])
+             for name in DEPTH}
+    assert all(len(values) == 5 for values in found.values())
+    assert (found["depth 3, skip"] > found["depth 1, skip"]).all()
+    assert (found["depth 6, no skip"] > found["depth 3, no skip"]).all()
+    gaps = [found[f"depth {deeper}, {how}"] - found[f"depth {other}, {how}"]
+            for how in ("skip", "no skip") for deeper, other in ((3, 1), (6, 3), (6, 1))]
+    assert sum(len(set(gap > 0)) == 1 for gap in gaps) == 2  # the others have both signs
+    assert min(p["panel"]["diversity"] for name in DEPTH for p in runs.rung(name)) >= 2 * DIVERSE
+
+
+def test_no_cyclegan_of_the_course_hides_a_mark_on_a_plain_place():
+    shown = {}
+    for pack in (RETRO, INK, AVATARS):
+        name = f"{pack.name}_cyclegan"
+        for seed in runs.seeds(name):
+            x = evaluate.held_out_pairs(pack.split(seed))[0][:25]
+            at, method = hiding.plainest(x), runs.load(name, seed)
+            there = [method.translate(images) for images in (hiding.marked(x, at), x)]
+            back = [method.back(images) for images in there]
+            stages = [hiding.mark_shown(*two, at) for two in (there, back)]
+            shown.setdefault(pack.name, []).append(stages)
+    for name in ("retro", "ink"):
+        assert min(there for there, _ in shown[name]) > 0.12   # of 0.3: there for all to see
+    assert max(abs(value) for pair in shown["avatars"] for value in pair) < 0.08  # gone, and lost
 
 
 # ---------------------------------------------------------- notebooks 01 to 03: the rest
