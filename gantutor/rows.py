@@ -198,7 +198,7 @@ def turned(change, like, kinds):
 
 
 TURNED = (turned("inverted", "inverted", ("supervised", "medium", "vgg", "vggdeep", "cyclegan"))
-          | turned("retro x 2", "retro", ("supervised", "vggdeep", "cyclegan")))
+          | turned("retro x 2", "retro", ("supervised", "medium", "vgg", "cyclegan")))
 # Twice the steps, with the same schedule: does a CycleGAN of drawings get better?
 LONGER = {"ink, cyclegan, 1200 steps": Rung(PHOTOGRAPHS["ink_cyclegan"]._replace(steps=1200), 5)}
 FURTHER = SWEEP | DEPTH | TURNED | LONGER
