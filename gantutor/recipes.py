@@ -140,7 +140,8 @@ RECIPES = {
     # D sees the spread over a group of images. No pool: its older images would look diverse.
     "avatars_direct": avatars(
         lambda: Direct(Drawer(), D(group=4), pool_size=0), 2400, batch_size=32),
-    "avatars_supervised": avatars(lambda: Supervised(Drawer()), 1500, paired=True),
+    # As many steps as the longest run of the avatars in any table.
+    "avatars_supervised": avatars(lambda: Supervised(Drawer()), 4000, paired=True),
 
     # Notebook 02: a VGG where shapes change.
     "avatars_vgg": avatars(partial(constrained, vgg_features, 1.0, Drawer, partial(D, group=4),

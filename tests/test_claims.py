@@ -119,6 +119,42 @@ def test_no_judge_is_asked_about_photographs():
                                                  "diversity"}, name
 
 
+def closed(change, kind):
+    """Share of the way from six colour numbers to the ceiling, median of the splits."""
+    six = np.array([p["hidden-pair L1"] for p in
+                    runs.reference_panels(change)["colour statistics (6 numbers)"]])
+    return np.median((six - errors(change, kind)) / (six - errors(change, "supervised")))
+
+
+def test_on_ink_the_best_unpaired_methods_close_half_of_the_way_from_six_numbers():
+    assert closed("ink", "cyclegan") >= 0.5
+    assert closed("ink", "vggdeep") >= 0.45
+    assert closed("ink", "identity") < closed("ink", "cyclegan")
+
+
+def test_on_retro_six_numbers_are_not_beaten_in_every_split():
+    six = np.array([p["hidden-pair L1"] for p in
+                    runs.reference_panels("retro")["colour statistics (6 numbers)"]])
+    for kind in UNPAIRED:
+        assert (errors("retro", kind) >= six).any(), kind
+
+
+def test_on_ink_a_vgg_beats_pixels_no_constraint_and_every_reference():
+    known = runs.reference_panels("ink")
+    for kind in ("vgg", "vggdeep"):
+        for other in ("medium", "shallow", "pixel"):
+            assert (errors("ink", kind) < errors("ink", other)).all(), (kind, other)
+        for row, found in known.items():
+            assert (errors("ink", kind) < [p["hidden-pair L1"] for p in found]).all(), (kind, row)
+        gaps = errors("ink", kind) - errors("ink", "cyclegan")
+        assert gaps.min() < 0 < gaps.max(), kind  # level with a CycleGAN
+
+
+def test_on_retro_cyclegans_relatives_are_farther_from_the_truth_in_every_split():
+    for kind in ("discogan", "dualgan", "identity"):
+        assert (errors("retro", kind) > errors("retro", "cyclegan")).all(), kind
+
+
 # --------------------------------------------------- the sweep: chosen on validation
 
 

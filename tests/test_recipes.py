@@ -68,7 +68,7 @@ TABLE = {
     "ink128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_cyc": 3.0}),
     "avatars_collapsed": (1500, 5e-4, 16, "Direct", {}),
     "avatars_direct": (2400, 1e-3, 32, "Direct", {}),
-    "avatars_supervised": (1500, 1e-3, 16, "Supervised", {}),
+    "avatars_supervised": (4000, 1e-3, 16, "Supervised", {}),
     "avatars_vgg": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 1.0}),
     "avatars_vggheavy": (1000, 1e-3, 16, "Perceptual", {"lambda_vgg": 10.0}),
     "avatars_cyclegan": (2500, 1e-3, 16, "CycleGAN", CYCLE),
