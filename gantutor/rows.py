@@ -189,19 +189,13 @@ DEPTH = {f"depth {layers}, {how}": Rung(row(RETRO, partial(of_depth, kind, layer
          for layers in (1, 3, 6)}
 
 
-# The dial of notebook 00, other than retro itself and ink: the rows that ask where a VGG helps.
-def turned(change, like, kinds):
-    """{name: rung}: rows on one change of the dial, with the settings and weights of `like`."""
-    _, D, lr, lambda_cyc = SETTINGS[like]
-    rows = on_photographs(DIAL[change], D, lr, lambda_cyc, WEIGHTS[like])
-    return {f"{change}, {kind}": Rung(rows[kind], 5) for kind in kinds}
-
-
-TURNED = (turned("inverted", "inverted", ("supervised", "medium", "vgg", "vggdeep", "cyclegan"))
-          | turned("retro x 2", "retro", ("supervised", "medium", "vgg", "cyclegan")))
+# The negative keeps every edge and turns every colour round: does a VGG help there?
+NEGATIVE = {f"inverted, {kind}": Rung(found, 5) for kind, found in
+            on_photographs(*SETTINGS["inverted"], WEIGHTS["inverted"]).items()
+            if kind in ("supervised", "medium", "vgg", "vggdeep", "cyclegan")}
 # Twice the steps, with the same schedule: does a CycleGAN of drawings get better?
 LONGER = {"ink, cyclegan, 1200 steps": Rung(PHOTOGRAPHS["ink_cyclegan"]._replace(steps=1200), 5)}
-FURTHER = SWEEP | DEPTH | TURNED | LONGER
+FURTHER = SWEEP | DEPTH | NEGATIVE | LONGER
 
 # Whose reference rows are kept: {name: (pack, the untrained network of its rows, splits)}.
 REFERENCED = {"retro": (RETRO, Medium, 5), "ink": (INK, Medium, 5), "avatars": (AVATARS, Drawer, 1)}

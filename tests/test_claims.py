@@ -15,6 +15,7 @@ from gantutor.recipes import (
     DEPTH,
     FURTHER,
     LADDER,
+    NEGATIVE,
     PHOTOGRAPHS,
     SHARING,
     SWEEP,
@@ -148,6 +149,14 @@ def test_on_ink_a_vgg_beats_pixels_no_constraint_and_every_reference():
             assert (errors("ink", kind) < [p["hidden-pair L1"] for p in found]).all(), (kind, row)
         gaps = errors("ink", kind) - errors("ink", "cyclegan")
         assert gaps.min() < 0 < gaps.max(), kind  # level with a CycleGAN
+
+
+def test_on_the_negative_every_constraint_does_harm_and_only_pairs_show_the_inversion():
+    found = {name.partition(", ")[2]: np.array([p["panel"]["hidden-pair L1"]
+                                                for p in runs.rung(name)]) for name in NEGATIVE}
+    for kind in ("vgg", "vggdeep", "cyclegan"):
+        assert (found[kind] > found["medium"]).all(), kind
+    assert (found["medium"] > 4 * found["supervised"]).all()
 
 
 def test_on_retro_cyclegans_relatives_are_farther_from_the_truth_in_every_split():

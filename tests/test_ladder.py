@@ -18,11 +18,11 @@ from gantutor.recipes import (
     LADDER,
     LIVE,
     LONGER,
+    NEGATIVE,
     RECIPES,
     SETTINGS,
     SHARING,
     SWEEP,
-    TURNED,
 )
 from gantutor.vgg import vgg_features
 
@@ -220,18 +220,17 @@ def test_without_a_skip_nothing_of_x_comes_past_the_network():
         torch.testing.assert_close(pair(x), torch.tanh(x))
 
 
-def test_the_dials_rows_are_those_of_the_table_on_other_changes():
-    like = {"inverted": "inverted", "retro x 2": "retro"}
-    assert {name.partition(", ")[0] for name in TURNED} == set(like)
-    for name, rung in TURNED.items():
-        change, _, kind = name.partition(", ")
+def test_the_rows_on_the_negative_are_those_of_the_table_on_another_change():
+    assert len(NEGATIVE) == 5
+    for name, rung in NEGATIVE.items():
+        kind = name.partition(", ")[2]
         row, beside = rung.recipe, RECIPES[f"retro_{kind}"]
-        assert rung.seeds == 5 and row.batches.args[0] is DIAL[change]
+        assert rung.seeds == 5 and row.batches.args[0] is DIAL["inverted"]
         same = {"make": beside.make, "judge": beside.judge, "batches": beside.batches}
         assert row._replace(**same) == beside
         if hasattr(made(name), "lambda_vgg"):
-            space = {"pixel": "pixel", "vgg": "relu2_2", "vggdeep": "relu3_3"}[kind]
-            assert made(name).lambda_vgg == recipes.WEIGHTS[like[change]][space]
+            space = {"vgg": "relu2_2", "vggdeep": "relu3_3"}[kind]
+            assert made(name).lambda_vgg == recipes.WEIGHTS["inverted"][space]
 
 
 def test_the_longer_run_is_the_shipped_row_with_twice_the_steps():
