@@ -15,6 +15,7 @@ from gantutor.recipes import (
     DEPTH,
     FURTHER,
     LADDER,
+    LONGER,
     NEGATIVE,
     PHOTOGRAPHS,
     SHARING,
@@ -149,6 +150,11 @@ def test_on_ink_a_vgg_beats_pixels_no_constraint_and_every_reference():
             assert (errors("ink", kind) < [p["hidden-pair L1"] for p in found]).all(), (kind, row)
         gaps = errors("ink", kind) - errors("ink", "cyclegan")
         assert gaps.min() < 0 < gaps.max(), kind  # level with a CycleGAN
+
+
+def test_on_ink_twice_the_steps_are_no_better_in_four_of_five_splits():
+    longer = np.array([p["panel"]["hidden-pair L1"] for p in runs.rung(*LONGER)])
+    assert (longer > errors("ink", "cyclegan")).sum() == 4
 
 
 def test_on_the_negative_every_constraint_does_harm_and_only_pairs_show_the_inversion():
