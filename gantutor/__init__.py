@@ -17,7 +17,9 @@ The laboratory around it:
     data            packs and folders in, batches out
     evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
-    show, widgets   pictures; interactive controls
+    show            pictures
+    own             a reader's own pictures: train, translate, judge, export
+    widgets         interactive controls
     check           the exercises
     machine         threads, and how long things take here
 """
