@@ -33,7 +33,7 @@ def test_a_change_keeps_shape_range_and_input(name):
 
 
 def test_dusk_by_hand():
-    """White without grain: 0.8, and 0.02 and 0.1 more of green and blue, half of the colour gone."""
+    """White: 0.8, and 0.02 and 0.1 more of green and blue, then half of the colour gone."""
     white = torch.ones(1, 3, 400, 500)
     found = dusk(white, torch.Generator().manual_seed(0)).add(1).div(2).mean((0, 2, 3))
     evening = torch.tensor([0.8, 0.82, 0.9])
