@@ -88,7 +88,7 @@ def test_every_import_of_the_package_names_something_that_is_there():
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
-    """Also IPython, which comes along with ipywidgets, and not pooch, which nothing needs.
+    """Also IPython, which comes along with ipywidgets.
 
     What is imported in a `try` or a `with suppress(ImportError)` is optional.
     """
