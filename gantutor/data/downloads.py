@@ -44,7 +44,7 @@ def fetch(remote, folder, patience=30, progress=True):
     if path.exists():
         check(path, remote)
         return path
-    pooch, *errors = _tools()
+    pooch, _, errors = _tools()
     failed = []
     for url in remote.urls:
         for _ in range(2):  # the second time from the start, if the first went on with an old part
@@ -79,7 +79,7 @@ def check(path, remote):
 
 
 def _tools():
-    """(pooch, the kinds of errors that requests raises)."""
+    """(pooch, requests, the kinds of errors that these raise)."""
     try:
         import pooch
         import requests
@@ -88,7 +88,7 @@ def _tools():
         raise ModuleNotFoundError(f"{error.name}: data sets are fetched with pooch, which is not "
                                   "installed: `pip install 'gantutor[fetch]'`") from None
     pooch.get_logger().setLevel(logging.ERROR)
-    return pooch, requests.RequestException, urllib3.exceptions.HTTPError
+    return pooch, requests, (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 def _reason(error, url):
@@ -106,7 +106,7 @@ class _Resuming:
     progress: bool
 
     def __call__(self, url, place, _):  # as pooch calls it
-        _, *errors = _tools()
+        _, _, errors = _tools()
         if self.remote.length and self._held() > self.remote.length:
             self.part.unlink()  # of another file
         poor = 0
@@ -125,8 +125,7 @@ class _Resuming:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _attempt(self, url, start):
-        import requests  # behind `_tools`
-
+        _, requests, _ = _tools()
         headers = {"Accept-Encoding": "identity", "User-Agent": f"gantutor/{gantutor.__version__}"}
         if start:
             headers["Range"] = f"bytes={start}-"
