@@ -1,6 +1,6 @@
 """The one command line of the course: `gantutor`, or `python -m gantutor`.
 
-  with your own pictures   train, translate, evaluate, export, data
+  with your own pictures   train, translate, evaluate, rehearse, export, data
   with the course's runs   reproduce, points; for its developers: references, judges, rejudge,
                            picture
 
@@ -20,7 +20,7 @@ from PIL import Image
 from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
-from gantutor.own import judging, training
+from gantutor.own import datasets, judging, rehearsal, training
 from gantutor.own.plans import METHODS
 from gantutor.recipes import FURTHER, LADDER, RECIPES
 from gantutor.saving import data_folder
@@ -80,6 +80,8 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = training.add_command(commands)
     judge = judging.add_command(commands)
+    rehearsal.add_command(commands)
+    datasets.add_command(commands)
     # These two also take a recipe's name: stored checkpoints say `gantutor train NAME`.
     judge.add_argument("--seed", type=count, default=0, help=argparse.SUPPRESS)
     judge.add_argument("--file", help=argparse.SUPPRESS)

@@ -107,6 +107,8 @@ def labelled(folder, labels, attributes, drawn):
     default all of up to MANY. Pictures that the list does not name are left out; a line says how
     many. ValueError where the list names none, or an attribute is the same for all.
     """
+    if folder is None:
+        raise ValueError("--labels goes with --x DIR, the folder of the pictures it names")
     folder = existing(folder, "--x")
     names, rows = read_labels(labels)
     chosen = list(attributes or names)

@@ -25,6 +25,7 @@ from gantutor.state import PRECISIONS, VERSION
 from gantutor.training import TrainingDiverged, fit
 
 SHOWN = 6  # pictures in a preview
+SAVE_EVERY = 200  # steps between training states, at least
 STATE, BEFORE, RUN = "state.pt", "state_before.pt", "run.json"
 EPILOG = """\
 METHOD is one of
@@ -162,8 +163,8 @@ def planned(options, size, device):
         batches = sources.unpaired(folders, drawn)
         return usual, batches, about | {"domains": [folder.name for folder in folders]}
     if options.labels:
-        batches, codes = sources.labelled(options.x or "", options.labels, options.attributes,
-                                          drawn)
+        batches, codes = sources.labelled(options.x or options.data, options.labels,
+                                          options.attributes, drawn)
     else:
         batches, codes = sources.one_folder_per_domain(folders, drawn)
     about |= {"codes": codes, "domains": codes, "exclusive": not options.labels}
@@ -287,17 +288,16 @@ def trained(method, batches, asked, settings, device, record):
     try:
         record.latest = method, fit(
             method, batches, asked["steps"], lr=asked["lr"], device=device,
-            precision=asked["precision"], save_path=record.folder / STATE,
-            save_every=max(200, asked["steps"] // 100), callback=record, callback_every=every,
-            **settings)
+            precision=asked["precision"], save_path=record.folder / STATE, callback=record,
+            save_every=max(SAVE_EVERY, asked["steps"] // 100), callback_every=every, **settings)
     except TrainingDiverged as error:
         raise ValueError(f"step {error.step}: the {error.player}'s {error.name} is {error.value}. "
                          f"--go-on with a lower --lr than {asked['lr']:g} trains on from the last "
                          "whole step; --precision float32 may help too") from None
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on in {record.folder}", flush=True)
-        if record.latest and record.latest[1]["step"]:
-            record.write(record.latest[1]["step"][-1], "interrupted")
+        if record.latest and (record.folder / STATE).exists():  # `fit` has saved the last whole step
+            record.write(load_state(record.folder / STATE, VERSION)["step"], "interrupted")
         return 130
     record.write(asked["steps"], "finished")
     print(f"{record.folder / 'model.safetensors'} is done: gantutor translate {record.folder} IN "
