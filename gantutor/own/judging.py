@@ -2,6 +2,8 @@
 
 KID x1000    how far translations are from real Y, as sets; 0: not to be told apart. Measured in the
              features of the shipped VGG. Compare rows, never with numbers of other programs.
+             On the course's photographs it orders methods as the hidden truth does in most
+             splits, not in all: a small difference in KID decides nothing
 diversity    how far apart translations of different pictures are; real Y is 1. 0: always the same
 changed      mean difference between a picture and its translation
 identity     mean difference between a picture of Y and its translation; Y is there already

@@ -296,7 +296,7 @@ def trained(method, batches, asked, settings, device, record):
                          "whole step; --precision float32 may help too") from None
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on in {record.folder}", flush=True)
-        if record.latest and (record.folder / STATE).exists():  # `fit` has saved the last whole step
+        if record.latest and (record.folder / STATE).exists():  # saved at the last whole step
             record.write(load_state(record.folder / STATE, VERSION)["step"], "interrupted")
         return 130
     record.write(asked["steps"], "finished")

@@ -10,6 +10,7 @@ from PIL import Image
 from toys import star
 
 from gantutor import __main__ as command_line
+from gantutor import runs
 from gantutor.evaluate.hiding import NOISE_LEVELS
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
@@ -91,6 +92,19 @@ def test_a_translator_that_hides_is_sensitive_to_noise():
     rows = judged(Hider(), X, Y)
     assert rows["the model"]["cycle"] < 0.05
     assert rows["the model"]["noise"] > 3 * rows["do nothing"]["noise"]
+
+
+def test_kid_orders_the_shipped_methods_as_the_truth_does_in_most_splits():
+    """What the help text says of KID: its rank correlation with the hidden-pair error."""
+    found = []
+    for change in ("retro", "ink"):
+        for split in range(5):
+            panels = [runs.shipped_panel(f"{change}_{kind}", split) for kind in
+                      ("shallow", "medium", "deep", "oneway", "cyclegan", "identity")]
+            kids, errors = (torch.tensor([panel[key] for panel in panels]).argsort().argsort()
+                            for key in ("KID x1000", "hidden-pair L1"))
+            found.append(torch.corrcoef(torch.stack([kids, errors]).double())[0, 1].item())
+    assert sum(rho > 0.6 for rho in found) >= 7 and min(found) < 0.3, found
 
 
 def test_the_table_has_a_dash_where_there_is_no_number():
