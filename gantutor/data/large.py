@@ -28,7 +28,7 @@ from gantutor.data.folders import _few, _list_images, _refuse_shared_files
 from gantutor.data.squares import Squares
 from gantutor.machine import allowed_cores
 
-BUDGET = 512 * 2**20  # bytes of decoded pictures that are held in memory
+BUDGET = 256 * 2**20  # bytes of decoded pictures that are held in memory
 LARGER = 286 / 256    # the official CycleGAN scales to 286 px and crops 256
 FEW = 64              # so many pictures are read where they are asked for, without workers
 CROPS = ("random", "centre")
