@@ -20,7 +20,7 @@ from PIL import Image
 from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
-from gantutor.own import datasets, judging, rehearsal, training
+from gantutor.own import datasets, judging, rehearsal, training, translating
 from gantutor.own.plans import METHODS
 from gantutor.recipes import FURTHER, LADDER, RECIPES
 from gantutor.saving import data_folder
@@ -79,9 +79,10 @@ def parser():
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = training.add_command(commands)
+    translating.add_command(commands)
     judge = judging.add_command(commands)
-    rehearsal.add_command(commands)
-    datasets.add_command(commands)
+    for module in (rehearsal, datasets):
+        module.add_command(commands)
     # These two also take a recipe's name: stored checkpoints say `gantutor train NAME`.
     judge.add_argument("--seed", type=count, default=0, help=argparse.SUPPRESS)
     judge.add_argument("--file", help=argparse.SUPPRESS)
