@@ -48,8 +48,8 @@ class Translator:
         if self.net is not None and to is not None:
             raise ValueError(f"--to {to}: a {model.method} has no codes; only StarGAN has")
         if self.net is None:
-            size = model.fixed_size or 128
-            self._whole(torch.zeros(1, 3, size, size))
+            size = model.fixed_size or model.smallest
+            self._whole(torch.zeros(1, 3, size, size))  # its errors say what is missing
         if at is not None and at < 8:
             raise ValueError(f"--at {at}: expected at least 8 px")
 
@@ -59,7 +59,7 @@ class Translator:
     def says(self):
         """One line on what happens to the pictures' size, or None where nothing does."""
         if self.net is None:
-            size = self.model.fixed_size or 128
+            size = self.model.fixed_size
             return (f"this model works at {size} x {size} px: pictures are resized to that and "
                     "back, fine detail is lost")
         return self.at and f"pictures are translated with {self.at} px on the shorter side"
@@ -68,7 +68,7 @@ class Translator:
         """PIL RGB -> PIL RGB of the same size. ValueError where memory is short."""
         size = image.size
         if self.net is None:
-            side = self.model.fixed_size or 128
+            side = self.model.fixed_size
             image = image.resize((side, side), Image.LANCZOS)
         elif self.at and min(size) != self.at:
             scale = self.at / min(size)

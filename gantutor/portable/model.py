@@ -21,12 +21,11 @@ class Model:
         if "coders" in described:
             self.fixed_size = self.multiple = self.smallest = described["coders"]["size"]
         else:
-            first = next(iter(described.values()))
-            self.multiple = {"ResnetGenerator": 4, "StarGANGenerator": 4, "PixelGenerator": 1}.get(
-                first["class"]) or 2 ** first["downs"]
-            self.smallest = {"ResnetGenerator": 8, "StarGANGenerator": 8}.get(first["class"],
-                                                                              self.multiple)
-            self.fixed_size = about.get("size") if "G" in described else None
+            self.multiple = max(_multiple(of) for of in described.values())  # powers of two
+            eight = any(of["class"] in ("ResnetGenerator", "StarGANGenerator")
+                        for of in described.values())
+            self.smallest = max(self.multiple, 8 if eight else 1)
+            self.fixed_size = about.get("size", 128) if "G" in described else None
 
     @torch.no_grad()
     def translate(self, x, to=None):
@@ -89,6 +88,12 @@ class Model:
                                  f"{', '.join(self.codes[first:])}")
             code[0, len(self.codes) + sets.pop()] = 1
         return code
+
+
+def _multiple(of):
+    """H and W of a network's images are multiples of this."""
+    fixed = {"ResnetGenerator": 4, "StarGANGenerator": 4, "PixelGenerator": 1}
+    return fixed.get(of["class"]) or 2 ** of["downs"]
 
 
 def checked(about, described):

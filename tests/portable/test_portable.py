@@ -171,6 +171,7 @@ def test_which_pictures_a_model_takes(tmp_path):
     assert made(METHODS["Direct, downs, no skip"]()) == (8, 8, None)
     assert made(METHODS["Perceptual"]()) == (1, 1, None)
     assert made(METHODS["CycleGAN"]()) == (4, 8, None)
+    assert made(METHODS["OneWayCycleGAN"]()) == (4, 4, None)  # the way back is deeper
     assert made(METHODS["some shared"]()) == (16, 16, 16)
     assert made(METHODS["StarGAN"](), {"size": 48}) == (4, 4, 48)
     assert made(METHODS["StarGAN of the authors"](), {"size": 48}) == (4, 8, 48)
