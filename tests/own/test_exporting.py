@@ -86,7 +86,7 @@ def command(*words):
 def test_the_command(tmp_path, capsys):
     path = stored("small", tmp_path)
     assert command(path, tmp_path / "a.onnx") == 0
-    assert "H and W: any multiples of 2; differs from torch by at most" in capsys.readouterr().err
+    assert "H and W: any multiples of 4; differs from torch by at most" in capsys.readouterr().err
     with pytest.raises(ValueError, match="a.txt: expected a name that ends in .onnx"):
         command(path, tmp_path / "a.txt")
     with pytest.raises(ValueError, match="no way back"):
