@@ -20,7 +20,7 @@ from PIL import Image
 from gantutor import data, evaluate, runs, show
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
-from gantutor.own import datasets, judging, rehearsal, training, translating
+from gantutor.own import datasets, exporting, judging, rehearsal, training, translating
 from gantutor.own.plans import METHODS
 from gantutor.recipes import FURTHER, LADDER, RECIPES
 from gantutor.saving import data_folder
@@ -81,7 +81,7 @@ def parser():
     train = training.add_command(commands)
     translating.add_command(commands)
     judge = judging.add_command(commands)
-    for module in (rehearsal, datasets):
+    for module in (rehearsal, exporting, datasets):
         module.add_command(commands)
     # These two also take a recipe's name: stored checkpoints say `gantutor train NAME`.
     judge.add_argument("--seed", type=count, default=0, help=argparse.SUPPRESS)
