@@ -77,15 +77,15 @@ def _quiet():
 
 
 def require_onnx():
-    """onnxruntime. ValueError that says how to install it and the exporter."""
+    """(onnx, onnxruntime). ValueError that says how to install it and the exporter."""
     try:
-        import onnx  # noqa: F401
+        import onnx
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ValueError(f"{error.name} is not installed; `pip install 'gantutor[onnx]'` "
                          "installs what export needs") from None
-    return onnxruntime
+    return onnx, onnxruntime
 
 
 def export(model, path, back=False):
@@ -94,7 +94,7 @@ def export(model, path, back=False):
     back: the way from Y to X. ValueError, and no file, where the model has no such way, where onnx
     is not installed, and where onnxruntime does not agree with torch to 1e-4.
     """
-    runtime = require_onnx()
+    onnx, runtime = require_onnx()
     require_writable(path)
     multiple, fixed = model.multiple, model.fixed_size
     first = torch.zeros(1, 3, fixed or multiple * 12, fixed or multiple * 10)
@@ -117,7 +117,7 @@ def export(model, path, back=False):
                 net, tuple(inputs.values()), input_names=list(inputs), output_names=["y"],
                 dynamic_shapes=free, dynamo=True, verbose=False)
             program.save(temporary, external_data=False)
-        _describe(temporary, model, back)
+        _describe(onnx, temporary, model, back)
         differences.append(_difference(runtime, temporary, net, inputs, model))
         if not differences[0] <= AGREE:
             raise ValueError(f"{path}: not written, onnxruntime's pictures differ from torch's by "
@@ -127,10 +127,8 @@ def export(model, path, back=False):
     return differences[0]
 
 
-def _describe(path, model, back):
+def _describe(onnx, path, model, back):
     """Writes into the ONNX file what the model is, for whoever finds it."""
-    import onnx
-
     file = onnx.load(path)
     about = {"method": model.method, "about": model.about, "back": back, "range": [-1, 1],
              "multiple": model.multiple, "size": model.fixed_size, "codes": model.codes}
