@@ -219,8 +219,9 @@ def test_places_that_would_destroy_something(tmp_path):
                               (folder, tmp_path / "o", "b.gif.png: two pictures")):
         with pytest.raises(ValueError, match=what):
             tasks(source, out)
-    with pytest.raises(NotADirectoryError, match="a.png: a file; expected a folder"):
-        tasks(folder, folder.parent / "a.png" if (tmp_path / "a.png").write_bytes(b"") else "")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError, match="file: a file; expected a folder"):
+        tasks(folder, tmp_path / "file")
     with pytest.raises(FileNotFoundError, match="nothing: no such file or folder"):
         tasks(tmp_path / "nothing", tmp_path / "o")
 
@@ -329,8 +330,7 @@ def started(arguments, log):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 @pytest.mark.parametrize(("kills", "good", "bad"), [(3, 60, 6), pytest.param(
-    20, 180, 20, marks=pytest.mark.skipif(not os.environ.get("GANTUTOR_LONG"), reason="minutes: "
-                                          "set GANTUTOR_LONG=1"))])
+    20, 180, 20, marks=pytest.mark.train)])  # minutes: only with --train
 def test_killed_at_random_moments_every_good_file_is_whole_and_done_once(kills, good, bad,
                                                                          tmp_path):
     spoilt, paths = mixed(tmp_path / "in", good, bad)
