@@ -14,10 +14,13 @@ The laboratory around it:
 
     saving, state   atomic files; what a training state holds
     official        the authors' released weights
+    portable        a model in one file that says what it is
     data            packs and folders in, batches out
     evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
-    show, widgets   pictures; interactive controls
+    show            pictures
+    own             a reader's own pictures: train, translate, judge, export
+    widgets         interactive controls
     check           the exercises
     machine         threads, and how long things take here
 """
@@ -47,3 +50,10 @@ def profile():
 def pick(*, test, cpu, gpu=None):
     """The value for the current profile: the same cell, other numbers. gpu defaults to cpu's."""
     return {"test": test, "cpu": cpu, "gpu": cpu if gpu is None else gpu}[profile()]
+
+
+def load(path, device="cpu"):
+    """The trained `Model` of a file: model.translate(x), model.back(y). See gantutor.portable."""
+    from gantutor.portable import load_model
+
+    return load_model(path, device)

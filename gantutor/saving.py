@@ -10,6 +10,7 @@ import random
 import stat
 import threading
 import warnings
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -169,6 +170,9 @@ def load_state(path, version):
     if not target(path).exists():
         raise FileNotFoundError(f"{path}: no such training state")
     try:
+        with zipfile.ZipFile(target(path)) as file:  # torch does not compare the checksums
+            if damaged := file.testzip():
+                raise ValueError(f"{damaged} is damaged")
         state = torch.load(target(path), map_location="cpu", weights_only=True)
         if state["gantutor"] != version:
             raise ValueError(f"version {state['gantutor']}, expected {version}")

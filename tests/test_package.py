@@ -76,11 +76,13 @@ def test_the_command_explains_itself():
     out = subprocess.run([sys.executable, "-m", "gantutor", "--help"], capture_output=True,
                          text=True, check=True, cwd=ROOT)
     assert out.stdout.startswith("usage: gantutor")
-    for command in ("train", "evaluate", "points", "references", "judges", "rejudge", "picture"):
+    for command in ("train", "translate", "evaluate", "rehearse", "export", "data", "reproduce",
+                    "points", "references", "judges", "rejudge", "picture"):
         assert command in out.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "points", "judges"])
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "rehearse", "export",
+                                     "data", "reproduce", "points", "judges"])
 def test_commands_explain_themselves(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         command_line.main([command, "--help"])
@@ -94,8 +96,9 @@ def test_the_command_is_installed_under_its_name():
 
 
 @pytest.mark.parametrize("arguments, named", [
-    (["train", "retro_nothing"], "retro_nothing"), (["train"], "NAME"),
+    (["train", "retro_nothing"], "retro_nothing"), (["train"], "METHOD"),
     (["train", "retro_cycelgan"], "for example retro_cyclegan"),
+    (["reproduce", "retro_cycelgan"], "for example retro_cyclegan"), (["reproduce"], "NAME"),
     (["judges", "retro_64"], "retro_64"),
     (["points", "no such rung"], "no such rung"), (["judges", "avatars_48"], "avatars_48"),
     (["paint"], "paint")])

@@ -48,6 +48,10 @@ class Epochs:
         index, self.order[name] = self.order[name].split([count, len(self.order[name]) - count])
         return index
 
+    def _taken(self, stack, index):
+        """Images of a stack. One that crops at random draws where, and the state goes with it."""
+        return stack.draw(index, self.generator) if hasattr(stack, "draw") else stack[index]
+
     def _mirrored(self, images, *with_them):
         """If `flip` is on, mirrors half of the images in place, and the same ones of `with_them`.
 
@@ -100,7 +104,8 @@ class Unpaired(Epochs):
         return {name: content_digest(stack) for name, stack in self.stacks.items()}
 
     def _draw(self, name):
-        return self._mirrored(to_float(self.stacks[name][self._indices(name, self.batch_size)]))
+        images = self._taken(self.stacks[name], self._indices(name, self.batch_size))
+        return self._mirrored(to_float(images))
 
     def next_batch(self):
         """{"x": (B, 3, H, W), "y": (B, 3, H, W)}, float32 in [-1, 1]."""
@@ -152,7 +157,7 @@ class Labelled(Epochs):
     def _draw(self, k):
         images, codes = self.sets[k]
         index = self._indices(k, self.share)
-        return to_float(images[index]), codes[index]
+        return to_float(self._taken(images, index)), codes[index]
 
     def next_batch(self):
         """{"x": (B, 3, H, W) float32 in [-1, 1], "code": (B, c) float32}."""

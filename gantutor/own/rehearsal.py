@@ -1,0 +1,281 @@
+"""`gantutor rehearse --x DIR [--y DIR]`: which method, and when to stop, on pairs that are known.
+
+Nobody has the pairs of your task. So this makes a task of which the pairs are known, out of your
+own pictures: some stay as they are, others are changed by a known process, and methods that see
+no pair translate the first into the second. Then the hidden pairs say how well each did.
+
+It can tell which method copes with *this kind of change on your kind of picture*, how long a run
+takes here, and when the error stops falling. It cannot tell whether your real change is of that
+kind: a change that no row resembles, or that moves shapes further, may order the methods otherwise.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from gantutor import show
+from gantutor.data import Unpaired, to_float, to_uint8
+from gantutor.data.batches import Paired
+from gantutor.data.large import Folder
+from gantutor.evaluate.metrics import in_batches, kid, l1
+from gantutor.evaluate.references import colour_statistics
+from gantutor.evaluate.two_sample import style
+from gantutor.methods.supervised import Supervised
+from gantutor.own.changes import CHANGES
+from gantutor.own.plans import METHODS, plan
+from gantutor.own.results import write_figure, write_json
+from gantutor.own.training import found_device, positive
+from gantutor.saving import seed_everything
+from gantutor.training import fit
+
+USUAL = ("direct", "vgg", "cyclegan")
+LOOKS = 8           # how often a run is judged
+STILL = 0.02        # an error that falls by less than this share has stopped falling
+FEWEST = 40         # pictures: with fewer, too few are left to judge by
+MOST = 2000
+CEILING, NOTHING, SIX = "supervised ceiling", "do nothing", "six colour numbers"
+
+
+class Task(NamedTuple):
+    """A task of which the pairs are known. Stacks are uint8 (N, 3, size, size).
+
+    x, y: to train on, of different pictures; true_y: what x should become, for the ceiling alone;
+    test_x, test_y: pairs to judge by, of pictures that are in neither.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    true_y: torch.Tensor
+    test_x: torch.Tensor
+    test_y: torch.Tensor
+
+
+def make_task(pictures, change, seed=0):
+    """Divides pictures, uint8 (N, 3, H, W), at random: 2/5 X, 2/5 become Y, 1/5 judge.
+
+    change: (images (N, 3, H, W) in [-1, 1], generator) -> the same shape.
+    ValueError for fewer than 40 pictures.
+    """
+    if len(pictures) < FEWEST:
+        raise ValueError(f"{len(pictures)} pictures; a rehearsal needs at least {FEWEST}")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(pictures), generator=generator)
+    many = 2 * len(pictures) // 5
+    x, y, test = pictures[order].split([many, many, len(pictures) - 2 * many])
+    changed = [torch.cat([to_uint8(change(to_float(part), generator)) for part in stack.split(100)])
+               for stack in (x, y, test)]
+    return Task(x, changed[1], changed[0], test, changed[2])
+
+
+# ------------------------------------------------------------------ one run
+
+
+class Watch:
+    """A callback of `fit` that judges by the hidden pairs: steps and errors, of equal length."""
+
+    def __init__(self, task):
+        self.x, self.y = to_float(task.test_x), to_float(task.test_y)
+        self.steps, self.errors = [], []
+
+    def __call__(self, step, method, history):
+        self.steps.append(step)
+        self.errors.append(l1(in_batches(method.translate, self.x), self.y))
+
+
+def stopped_falling(steps, errors, share=STILL):
+    """The first step after which no error is lower by more than `share` of what it was there."""
+    for k, step in enumerate(steps):
+        if all(later >= (1 - share) * errors[k] for later in errors[k + 1:]):
+            return step
+    return steps[-1]
+
+
+def run(task, method, size, steps, device="cpu", seed=0):
+    """Trains one method on a task: {"error", "steps", "errors", "stop", "seconds a step"}.
+
+    method: a key of `plans.METHODS` of two domains, or "supervised ceiling", which sees the pairs.
+    """
+    found = plan("direct" if method == CEILING else method, size, device)
+    seed_everything(seed)
+    made = found.make()
+    if method == CEILING:
+        made = Supervised(made.G_xy)
+    stacks = (task.x, task.true_y) if method == CEILING else (task.x, task.y)
+    kind = Paired if method == CEILING else Unpaired
+    batches = kind(*stacks, min(found.batch_size, len(task.x)), seed, method != CEILING)
+    watch, began = Watch(task), time.perf_counter()
+    fit(made, batches, steps, lr=found.lr, device=device, precision=found.precision,
+        callback=watch, callback_every=max(1, steps // LOOKS), progress=False, **found.settings)
+    seconds = (time.perf_counter() - began) / steps
+    return {"error": watch.errors[-1], "steps": watch.steps, "errors": watch.errors,
+            "stop": stopped_falling(watch.steps, watch.errors), "seconds a step": seconds}
+
+
+def references(task):
+    """{row: hidden-pair error} of doing nothing and of six colour numbers."""
+    x, y = to_float(task.test_x), to_float(task.test_y)
+    six = colour_statistics(to_float(task.x), to_float(task.y))
+    return {NOTHING: l1(x, y), SIX: l1(six(x), y)}
+
+
+# ------------------------------------------------------------------ what it says
+
+
+def described(x, y):
+    """What a change looks like without pairs: (KID, share of it that six colour numbers take away).
+
+    x, y: (N, 3, H, W) in [-1, 1], unpaired. KID is that of `style`.
+    """
+    six = colour_statistics(x, y)(x)
+    before, after = (kid(in_batches(style, images), in_batches(style, y)) for images in (x, six))
+    return before, 1 - max(after, 0) / max(before, 1e-9)
+
+
+def nearest(yours, tasks):
+    """The name of the task whose change looks most like yours. Both: as `described`."""
+    def distance(other):
+        kids = [math.log(max(value[0], 1e-5)) for value in (yours, other)]
+        return abs(kids[0] - kids[1]) + 2 * abs(yours[1] - other[1])
+
+    return min(tasks, key=lambda name: distance(tasks[name]))
+
+
+def ranking(results, changes=None):
+    """Methods from best to worst: by their mean share of do nothing's error over `changes`.
+
+    results: {change: {row: error}}. By default over all changes.
+    """
+    changes = list(results if changes is None else changes)
+    methods = [row for row in results[changes[0]] if row not in (CEILING, NOTHING, SIX)]
+    shares = {row: sum(results[c][row] / results[c][NOTHING] for c in changes) / len(changes)
+              for row in methods}
+    return sorted(shares, key=shares.get)
+
+
+def table(results):
+    """{change: {row: error}} as lines of text, each change a column."""
+    rows = list(next(iter(results.values())))
+    lines = [" " * 20 + "".join(f"{change:>14}" for change in results)]
+    lines += [f"{row:20}" + "".join(f"{found[row]:14.3f}" for found in results.values())
+              for row in rows]
+    return "\n".join(lines)
+
+
+def rehearse(pictures, methods=USUAL, size=64, steps=200, device="cpu", seed=0, changes=CHANGES,
+             say=print):
+    """{change: {"rows": {row: error}, "runs": {row: `run`}}} of every change.
+
+    pictures: uint8 (N, 3, size, size). say: is told how far it is, a line a run.
+    """
+    found = {}
+    for name, change in changes.items():
+        task = make_task(pictures, change, seed)
+        rows, runs = references(task), {}
+        for method in (*methods, CEILING):
+            runs[method] = run(task, method, size, steps, device, seed)
+            rows[method] = runs[method]["error"]
+            say(f"{name}: {method} {rows[method]:.3f} (do nothing {rows[NOTHING]:.3f})")
+        found[name] = {"rows": rows, "runs": runs, "task": task}
+    return found
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def add_command(commands):
+    """`gantutor rehearse`; returns its parser. commands: what `add_subparsers` gave."""
+    parser = commands.add_parser("rehearse", help="try methods on hidden pairs made from your own "
+                                                  "pictures", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--x", metavar="DIR", required=True, help="your pictures, at least 40")
+    parser.add_argument("--y", metavar="DIR", help="what they shall become: then the change that "
+                                                   "looks most like yours is named")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", default=list(USUAL),
+                        choices=[name for name in METHODS if name != "stargan"],
+                        help=f"default: {' '.join(USUAL)}")
+    parser.add_argument("--changes", nargs="+", metavar="CHANGE", choices=list(CHANGES),
+                        default=list(CHANGES), help=f"of {', '.join(CHANGES)}; default: all")
+    parser.add_argument("--size", type=positive, default=64, metavar="PX")
+    parser.add_argument("--steps", type=positive, default=200, metavar="N", help="of every run "
+                                                                                 "(default 200)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", metavar="DIR", default="runs/rehearsal")
+    parser.set_defaults(act=act)
+    return parser
+
+
+def act(options):
+    """Does what `gantutor rehearse` asks for; returns the exit code."""
+    device, size = found_device(options.device), options.size
+    pictures = spread_over(Folder(options.x, size, "centre"))
+    found = rehearse(pictures, options.methods, size, options.steps, device, options.seed,
+                     {name: CHANGES[name] for name in options.changes}, progress_line)
+    results = {name: case["rows"] for name, case in found.items()}
+    print(f"\n{table(results)}\n\nL1 to the hidden pair, of a range of 2, on {len(pictures)} "
+          f"pictures at {size} px; {options.steps} steps a run, one run each.")
+    say_when_to_stop(found, size, device)
+    alike = None
+    if options.y:
+        alike = say_what_is_alike(options, pictures, found)
+    best = ranking(results, [alike] if alike else None)
+    print(f"Order{f' on {alike}' if alike else ''}, best first: {', '.join(best)}.")
+    not_better = [row for row in options.methods
+                  if all(rows[row] >= rows[SIX] for rows in results.values())]
+    if not_better:
+        print(f"Nowhere better than six colour numbers: {', '.join(not_better)}.")
+    print(__doc__[__doc__.index("It can tell"):])
+    out = Path(options.out)
+    write_json(out / "rehearsal.json", {"command": getattr(options, "typed", ""), "alike": alike,
+               "changes": {name: {"rows": case["rows"], "runs": case["runs"]}
+                           for name, case in found.items()}})
+    write_figure(out / "rehearsal.png", sheet(found))
+    return 0
+
+
+def progress_line(text):
+    print(text, flush=True)
+
+
+def spread_over(stack):
+    """At most MOST pictures of a stack, evenly spread."""
+    return stack[torch.linspace(0, len(stack) - 1, min(MOST, len(stack))).long()]
+
+
+def say_when_to_stop(found, size, device):
+    """Prints, a line a method, when the error stopped falling and what a full run takes."""
+    for method in next(iter(found.values()))["runs"]:
+        if method != CEILING:
+            runs = [case["runs"][method] for case in found.values()]
+            full = plan(method, size, device).steps
+            seconds = sum(run["seconds a step"] for run in runs) / len(runs)
+            print(f"{method}: the error stopped falling after step "
+                  f"{', '.join(str(run['stop']) for run in runs)} of {runs[0]['steps'][-1]}; "
+                  f"{full} steps, as `gantutor train` does, take {full * seconds / 60:.0f} "
+                  "minutes here.")
+
+
+def say_what_is_alike(options, pictures, found):
+    """Prints which change looks most like the reader's own, and returns its name."""
+    y = spread_over(Folder(options.y, options.size, "centre"))
+    yours = described(to_float(pictures), to_float(y))
+    tasks = {name: described(to_float(case["task"].x), to_float(case["task"].y))
+             for name, case in found.items()}
+    alike = nearest(yours, tasks)
+    print(f"Your Y lies {1000 * yours[0]:.0f} (KID x1000) from X, and six colour numbers take away "
+          f"{yours[1]:.0%} of that. Most alike: {alike} "
+          f"({1000 * tasks[alike][0]:.0f}, {tasks[alike][1]:.0%}).")
+    return alike
+
+
+def sheet(found):
+    """A figure: per change some pictures, and what they should become."""
+    rows = {}
+    for name, case in found.items():
+        rows.setdefault("x", to_float(case["task"].test_x[:8]))
+        rows[f"{name}, true"] = to_float(case["task"].test_y[:8])
+    return show.grid(*rows.values(), labels=list(rows))
