@@ -151,7 +151,7 @@ def main(arguments=None):
         warnings.showwarning = note
         try:
             code = (getattr(options, "act", None) or act)(options)
-        except (OSError, ValueError, TrainingDiverged) as error:
+        except (OSError, ValueError, ImportError, TrainingDiverged) as error:
             sys.exit(f"gantutor {options.command}: {error}")
         except KeyboardInterrupt:
             sys.exit(130)

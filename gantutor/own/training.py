@@ -72,8 +72,8 @@ def add_command(commands):
     data.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True,
                       help="mirror half of the pictures (default); --no-flip where left and right "
                            "differ, as in writing")
-    data.add_argument("--memory", type=float, default=0.5, metavar="GB", help="for pictures kept "
-                      "in memory (default 0.5); what does not fit goes to a file")
+    data.add_argument("--memory", type=float, default=0.25, metavar="GB", help="for pictures kept "
+                      "in memory (default 0.25); what does not fit goes to a file")
     how = train.add_argument_group("training (defaults fit method, size and device)")
     how.add_argument("--steps", type=positive, metavar="N")
     how.add_argument("--batch-size", type=positive, metavar="N")
