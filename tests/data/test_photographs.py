@@ -236,7 +236,7 @@ def test_a_pack_on_validation_asks_nothing_of_the_test_photographs():
     assert alone.divide is None and alone.split(3) is alone
     (question,) = later.questions(16)
     assert torch.equal(question.x, to_float(crops(VALIDATION, 300, 16, seed=3)))
-    with pytest.raises(ValueError, match="monochromes at 32 px: this pack has no validation images"):
+    with pytest.raises(ValueError, match="monochromes at 32 px: this pack has no validation"):
         MONOCHROMES.on_validation()
 
 
