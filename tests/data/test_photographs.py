@@ -9,7 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
-from gantutor.data import AVATARS, DIAL, INK, RETRO, ink, photographs, retro, to_float, to_uint8
+from gantutor.data import (
+    AVATARS,
+    DIAL,
+    INK,
+    MONOCHROMES,
+    RETRO,
+    ink,
+    photographs,
+    retro,
+    to_float,
+    to_uint8,
+)
 from gantutor.data.photographs import PHOTOGRAPHS, crops, split
 from gantutor.saving import data_folder
 
@@ -225,8 +236,8 @@ def test_a_pack_on_validation_asks_nothing_of_the_test_photographs():
     assert alone.divide is None and alone.split(3) is alone
     (question,) = later.questions(16)
     assert torch.equal(question.x, to_float(crops(VALIDATION, 300, 16, seed=3)))
-    with pytest.raises(ValueError, match="avatars at 32 px: this pack has no validation images"):
-        AVATARS.on_validation()
+    with pytest.raises(ValueError, match="monochromes at 32 px: this pack has no validation"):
+        MONOCHROMES.on_validation()
 
 
 # ------------------------------------------------------------------- the dial
