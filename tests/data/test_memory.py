@@ -15,13 +15,19 @@ from gantutor.data.squares import Squares
 linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 
 TRAINING = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 
 from gantutor.data.large import own_pictures
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.training import fit
+
+
+def peak(process):  # ru_maxrss would count what the process's parent held
+    text = Path(f"/proc/{process}/status").read_text()
+    return int(text.split("VmHWM:")[1].split()[0]) / 1024
+
 
 batches = own_pictures(sys.argv[1], sys.argv[2], 128, 8, progress=False)
 method = CycleGAN(SmallGenerator(width=24, blocks=2, downs=1),
@@ -30,18 +36,17 @@ method = CycleGAN(SmallGenerator(width=24, blocks=2, downs=1),
 fit(method, batches, int(sys.argv[3]), progress=False)
 fillings, peaks = [stack._filling for stack in batches.stacks.values() if stack._filling], {}
 while any(thread.is_alive() for filling in fillings for thread in filling.threads):
-    for filling in fillings:  # a child's ru_maxrss would count what its parent held
+    for filling in fillings:
         for process in list(filling.processes.values()):
             try:
-                text = Path(f"/proc/{process.pid}/status").read_text()
-                peaks[process.pid] = int(text.split("VmHWM:")[1].split()[0]) / 1024
+                peaks[process.pid] = peak(process.pid)
             except (OSError, IndexError):  # it has just ended
                 pass
     time.sleep(0.1)
 for _ in range(200):
     batches.next_batch()
 assert not any(stack.rows.missing() or stack.bad for stack in batches.stacks.values())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, *peaks.values())
+print(peak("self"), *peaks.values())
 """
 
 
