@@ -15,8 +15,8 @@ from PIL import Image
 from gantutor.data.batches import Unpaired
 from gantutor.data.images import MAX_PIXELS, read_image, read_with_notes
 
-__all__ = ["EXTENSIONS", "is_system_name", "load_folder", "load_two_folders", "read_image",
-           "unpaired"]
+__all__ = ["EXTENSIONS", "is_system_name", "list_images", "load_folder", "load_two_folders",
+           "read_image", "unpaired"]
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
               ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif")
@@ -46,11 +46,11 @@ def load_two_folders(folder_x, folder_y, size, batch_size):
     """
     paths = {}
     for folder in (folder_x, folder_y):
-        paths[folder] = _list_images(folder)[0]
+        paths[folder] = list_images(folder)[0]
         if len(paths[folder]) < batch_size:  # before reading, which may take minutes
             raise ValueError(f"{folder}: {len(paths[folder])} images; expected at least "
                              f"{batch_size=}")
-    _refuse_shared_files(paths[folder_x], paths[folder_y])
+    refuse_shared_files(paths[folder_x], paths[folder_y])
     return load_folder(folder_x, size), load_folder(folder_y, size)
 
 
@@ -64,7 +64,7 @@ def load_folder(folder, size, limit=None, min_side=8, max_pixels=MAX_PIXELS):
     """
     if min(size, size if limit is None else limit) < 1:
         raise ValueError(f"{size=}, {limit=}; expected at least 1")
-    paths, others = _list_images(folder)
+    paths, others = list_images(folder)
     if others:
         warnings.warn(f"{folder}: ignored {len(others)} other files, {others[:3]}", stacklevel=2)
     bad, notes = [], []
@@ -79,9 +79,9 @@ def load_folder(folder, size, limit=None, min_side=8, max_pixels=MAX_PIXELS):
         except (OSError, ValueError) as error:
             bad.append(str(error))
     if bad:
-        raise ValueError(f"{folder}: {len(bad)} of {len(images)} images cannot be used{_few(bad)}")
+        raise ValueError(f"{folder}: {len(bad)} of {len(images)} images cannot be used{few(bad)}")
     if notes:
-        warnings.warn(f"{folder}: {len(notes)} remarks{_few(notes)}", stacklevel=2)
+        warnings.warn(f"{folder}: {len(notes)} remarks{few(notes)}", stacklevel=2)
     return images
 
 
@@ -90,7 +90,7 @@ def is_system_name(name):
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def _few(texts):
+def few(texts):
     return f"; the first {len(texts[:SHOWN])}:" + "".join(f"\n  {text}" for text in texts[:SHOWN])
 
 
@@ -101,7 +101,11 @@ def _walk(folder, above=()):
             yield from _walk(path, (*above, folder.resolve())) if path.is_dir() else (path,)
 
 
-def _list_images(folder):
+def list_images(folder):
+    """(paths of images, names of other files) below a folder, both sorted by name.
+
+    FileNotFoundError or NotADirectoryError for the folder; ValueError if it holds no image.
+    """
     folder, expected = Path(folder).expanduser(), f"expected images ({' '.join(EXTENSIONS)})"
     if not folder.is_dir():
         error = NotADirectoryError if folder.exists() else FileNotFoundError
@@ -115,7 +119,7 @@ def _list_images(folder):
     return images, others
 
 
-def _refuse_shared_files(paths_x, paths_y):
+def refuse_shared_files(paths_x, paths_y):
     """ValueError if a file is in both lists under any name: a symbolic link, a hard link."""
     def identities(paths):
         for path in paths:

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from gantutor.data import images
 from gantutor.data.batches import Unpaired
-from gantutor.data.folders import _few, _list_images, _refuse_shared_files
+from gantutor.data.folders import few, list_images, refuse_shared_files
 from gantutor.data.squares import Squares
 from gantutor.machine import allowed_cores
 
@@ -41,11 +41,11 @@ def own_pictures(folder_x, folder_y, size=128, batch_size=8, seed=0, flip=True, 
     Arguments and errors as `Folder`; budget: bytes for both folders together. ValueError also if
     a folder has fewer pictures than a batch, or if a file belongs to both folders.
     """
-    listed = [_list_images(folder)[0] for folder in (folder_x, folder_y)]
+    listed = [list_images(folder)[0] for folder in (folder_x, folder_y)]
     for folder, paths in zip((folder_x, folder_y), listed, strict=True):
         if len(paths) < batch_size:
             raise ValueError(f"{folder}: {len(paths)} pictures; expected at least {batch_size=}")
-    _refuse_shared_files(*listed)
+    refuse_shared_files(*listed)
     needed = [len(paths) * _stored_side(size, crop) ** 2 * 3 for paths in listed]
     x, y = (Folder(folder, size, crop, budget * share / sum(needed), cache, progress)
             for folder, share in zip((folder_x, folder_y), needed, strict=True))
@@ -75,7 +75,7 @@ class Folder:
         self.side = _stored_side(size, crop)
         self.path, self.size, self.crop = Path(path).expanduser(), int(size), crop
         self.progress = progress
-        self.paths, others = (list(map(Path, paths)), []) if paths else _list_images(path)
+        self.paths, others = (list(map(Path, paths)), []) if paths else list_images(path)
         if others:
             warnings.warn(f"{path}: ignored {len(others)} other files, {others[:3]}", stacklevel=2)
         self.shape = torch.Size((len(self.paths), 3, self.size, self.size))
@@ -131,7 +131,7 @@ class Folder:
             if square is not None:
                 return square.copy()  # a view of a file must not outlive the file
         raise ValueError(f"{self.path}: none of {len(self)} pictures can be used"
-                         f"{_few(list(self.bad.values()))}")
+                         f"{few(list(self.bad.values()))}")
 
     def _read(self, j):
         """Decodes picture j here and now; None where it is bad."""
@@ -152,7 +152,7 @@ class Folder:
         if len(found) > 2 * self._told:
             self._told = len(found)
             warnings.warn(f"{self.path}: {len(self.bad)} pictures cannot be used, the next by name "
-                          f"takes their place; {len(found) - len(self.bad)} remarks{_few(found)}",
+                          f"takes their place; {len(found) - len(self.bad)} remarks{few(found)}",
                           stacklevel=4)
 
     def _fill(self):

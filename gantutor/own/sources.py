@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from gantutor.data.batches import Labelled
-from gantutor.data.folders import _list_images, is_system_name
+from gantutor.data.folders import is_system_name, list_images
 from gantutor.data.large import Folder, own_pictures
 
 MANY = 10  # a list with more attributes than this needs --attributes
@@ -24,11 +24,6 @@ class Drawn(NamedTuple):
     flip: bool
     crop: str
     budget: int
-
-
-def list_images(folder):
-    """The paths of all pictures below a folder, by name. Errors as `load_folder`."""
-    return _list_images(folder)[0]
 
 
 def _folders_in(folder):
@@ -92,7 +87,7 @@ def unpaired(folders, drawn):
 
 def one_folder_per_domain(folders, drawn):
     """(batches {"x", "code"}, names): each picture's code is 1 at its domain, 0 elsewhere."""
-    listed = [list_images(folder) for folder in folders]
+    listed = [list_images(folder)[0] for folder in folders]
     paths = [path for files in listed for path in files]
     stack = Folder(os.path.commonpath(folders), drawn.size, drawn.crop, drawn.budget, paths=paths)
     codes = torch.eye(len(folders)).repeat_interleave(torch.tensor([*map(len, listed)]), 0)
@@ -118,7 +113,7 @@ def labelled(folder, labels, attributes, drawn):
     if len(chosen) > MANY and not attributes:
         raise ValueError(f"{labels}: {len(names)} attributes; say with --attributes which ones to "
                          f"learn, for example --attributes {' '.join(names[:3])}")
-    files = list_images(folder)
+    files = list_images(folder)[0]
     known = {path: rows[name] for path in files for name in
              (path.name, path.relative_to(folder).as_posix()) if name in rows}
     if not known:

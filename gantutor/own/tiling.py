@@ -113,5 +113,6 @@ def _require_memory(net, height, width, device, memory):
     if free is not None and needed(net, height, width) > free:
         raise ValueError(
             f"{width} x {height} px need about {needed(net, height, width) / 1e9:.1f} GB at once, "
-            f"{free / 1e9:.1f} GB are free (instance normalisation allows no tiles); --at PX "
+            f"{free / 1e9:.1f} GB are {'free' if memory is None else 'allowed'} (instance "
+            "normalisation allows no tiles); --at PX "
             "translates it smaller and scales the result up")

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 from gantutor.data.batches import to_float, to_uint8
-from gantutor.data.folders import EXTENSIONS, _list_images
+from gantutor.data.folders import EXTENSIONS, list_images
 from gantutor.data.images import MAX_PIXELS, read_with_notes
 from gantutor.own.tiling import TILE, draw
 from gantutor.portable import from_official, load_model
@@ -170,7 +170,7 @@ def tasks(source, out):
                          "translations; expected a folder elsewhere")
     if out.is_file():
         raise NotADirectoryError(f"{out}: a file; expected a folder for the translations")
-    found = [(path, out / written_as(path.relative_to(source))) for path in _list_images(source)[0]]
+    found = [(path, out / written_as(path.relative_to(source))) for path in list_images(source)[0]]
     twice, times = Counter(place for _, place in found).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{twice}: two pictures of {source} would be written there")
