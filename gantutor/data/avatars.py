@@ -53,15 +53,18 @@ def paired(size=32, batch_size=16, seed=0):
 
 def questions(size=32):
     """300 people that neither domain trains on, drawn in both styles, with their records."""
-    people = records("held_out")
-    x, y = (to_float(sheet(name, size)) for name in ("hidden_x", "hidden_y"))
-    return [Question(x, y, people, people)]
+    return _translate("held_out", "hidden", size)
 
 
 def validation(size=32):
     """300 more people, for choosing: neither trained on nor among those of `questions`."""
-    people = records("validation")
-    x, y = (to_float(sheet(name, size)) for name in ("validation_x", "validation_y"))
+    return _translate("validation", "validation", size)
+
+
+def _translate(part, drawn, size):
+    """One question about the people of a part, drawn on the sheets `drawn`_x and `drawn`_y."""
+    people = records(part)
+    x, y = (to_float(sheet(f"{drawn}_{domain}", size)) for domain in "xy")
     return [Question(x, y, people, people)]
 
 

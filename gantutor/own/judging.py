@@ -28,6 +28,7 @@ from gantutor.evaluate.hiding import noise_curve, sensitivity_to_noise
 from gantutor.evaluate.metrics import in_batches, kid, l1, spread
 from gantutor.evaluate.two_sample import style
 from gantutor.own.results import write_figure, write_json
+from gantutor.own.sources import evenly
 from gantutor.own.training import found_device, positive
 from gantutor.portable import load_model
 
@@ -179,9 +180,7 @@ def act(options):
 
 def pictures(folder, size, limit):
     """Up to `limit` pictures of a folder, evenly spread by name: float (N, 3, size, size)."""
-    stack = Folder(folder, size, "centre")
-    index = torch.linspace(0, len(stack) - 1, min(limit, len(stack))).long()
-    return to_float(stack[index])
+    return to_float(evenly(Folder(folder, size, "centre"), limit))
 
 
 def name_of(path):

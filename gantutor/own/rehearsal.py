@@ -28,6 +28,7 @@ from gantutor.methods.supervised import Supervised
 from gantutor.own.changes import CHANGES
 from gantutor.own.plans import METHODS, plan
 from gantutor.own.results import write_figure, write_json
+from gantutor.own.sources import evenly
 from gantutor.own.training import found_device, positive
 from gantutor.saving import seed_everything
 from gantutor.training import fit
@@ -212,7 +213,7 @@ def add_command(commands):
 def act(options):
     """Does what `gantutor rehearse` asks for; returns the exit code."""
     device, size = found_device(options.device), options.size
-    pictures = spread_over(Folder(options.x, size, "centre"))
+    pictures = evenly(Folder(options.x, size, "centre"), MOST)
     found = rehearse(pictures, options.methods, size, options.steps, device, options.seed,
                      {name: CHANGES[name] for name in options.changes}, progress_line)
     results = {name: case["rows"] for name, case in found.items()}
@@ -241,11 +242,6 @@ def progress_line(text):
     print(text, flush=True)
 
 
-def spread_over(stack):
-    """At most MOST pictures of a stack, evenly spread."""
-    return stack[torch.linspace(0, len(stack) - 1, min(MOST, len(stack))).long()]
-
-
 def say_when_to_stop(found, size, device):
     """Prints, a line a method, when the error stopped falling and what a full run takes."""
     for method in next(iter(found.values()))["runs"]:
@@ -261,7 +257,7 @@ def say_when_to_stop(found, size, device):
 
 def say_what_is_alike(options, pictures, found):
     """Prints which change looks most like the reader's own, and returns its name."""
-    y = spread_over(Folder(options.y, options.size, "centre"))
+    y = evenly(Folder(options.y, options.size, "centre"), MOST)
     yours = described(to_float(pictures), to_float(y))
     tasks = {name: described(to_float(case["task"].x), to_float(case["task"].y))
              for name, case in found.items()}

@@ -26,6 +26,11 @@ class Drawn(NamedTuple):
     budget: int
 
 
+def evenly(stack, most):
+    """At most `most` pictures of a stack, evenly spread over it."""
+    return stack[torch.linspace(0, len(stack) - 1, min(most, len(stack))).long()]
+
+
 def _folders_in(folder):
     return sorted(path for path in folder.iterdir()
                   if path.is_dir() and not is_system_name(path.name))

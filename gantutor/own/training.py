@@ -20,6 +20,7 @@ from gantutor.own.average import Averaged
 from gantutor.own.plans import plan
 from gantutor.own.results import Preview, Record, where_it_runs, write_json
 from gantutor.portable import load_model
+from gantutor.portable.model import device_of
 from gantutor.saving import load_state, seed_everything
 from gantutor.state import PRECISIONS, VERSION
 from gantutor.training import TrainingDiverged, fit
@@ -137,15 +138,7 @@ def act(options):
 
 def found_device(text):
     """"auto" -> a CUDA GPU where there is one, else the CPU. ValueError for an absent device."""
-    if text == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=text)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"--device {text}: cannot be used here ({reason}); expected cpu, or auto"
-                         ) from None
-    return text
+    return device_of(text, f"--device {text}")
 
 
 def planned(options, size, device):

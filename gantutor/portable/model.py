@@ -121,13 +121,17 @@ def require_finite(networks):
                 raise ValueError(f"{name}.{key} holds a number that is not finite")
 
 
-def device_of(device):
-    """"auto" is a GPU where there is one. ValueError for a device that cannot be used."""
+def device_of(device, called=None):
+    """"auto" is a GPU where there is one. ValueError for a device that cannot be used.
+
+    called: what the error calls it, by default the argument.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=device)
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"device={device!r}: cannot be used here ({reason})") from None
+        raise ValueError(f"{called or f'device={device!r}'}: cannot be used here ({reason}); "
+                         "expected cpu, or auto") from None
     return device
