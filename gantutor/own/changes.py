@@ -24,23 +24,18 @@ def dusk(images, generator, strength=1.0):
     return changed.clamp(0, 1).mul(2).sub(1)
 
 
-# A 4 x 4 threshold matrix, Bayer 1973, in (0, 1).
-BAYER = (torch.tensor([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) + 0.5) / 16
+def relief(images, generator, height=1.0):
+    """Texture: a plate in relief, lit from the upper left; a third of the colour is left.
 
-
-def print_screen(images, generator, contrast=4.0):
-    """Texture: printed with a regular screen of dots; a fourth of the colour is left.
-
-    A pixel is ink where it is darker than the screen there (ordered dithering, Bayer 1973), with a
-    soft edge of slope `contrast`.
+    The brightness of a picture is its height, times `height`. A slope towards the light, over two
+    pixels along the diagonal, is as much brighter than flat ground as it rises.
     """
     rgb = images.add(1).div(2)
-    h, w = rgb.shape[2:]
-    screen = BAYER.to(rgb).repeat(-(-h // 4), -(-w // 4))[:h, :w]
     luma = luma_of(rgb)
-    dots = torch.sigmoid(contrast * (luma - screen))
-    page = 0.12 + 0.82 * dots + 0.25 * (rgb - luma)
-    return page.clamp(0, 1).mul(2).sub(1)
+    wide = F.pad(luma, (1, 1, 1, 1), "replicate")
+    slope = wide[..., 2:, 2:] - wide[..., :-2, :-2]
+    plate = 0.5 + height * slope + 0.35 * (rgb - luma) + 0.2 * (luma - 0.5)
+    return plate.clamp(0, 1).mul(2).sub(1)
 
 
 def bent(images, generator, amount=0.06):
@@ -59,5 +54,5 @@ def bent(images, generator, amount=0.06):
 
 
 # The changes of a rehearsal, from easy to hard.
-CHANGES = {"dusk": dusk, "half dusk": partial(dusk, strength=0.5), "print": print_screen,
+CHANGES = {"dusk": dusk, "half dusk": partial(dusk, strength=0.5), "relief": relief,
            "lens": bent}

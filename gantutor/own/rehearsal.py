@@ -25,6 +25,7 @@ from gantutor.evaluate.metrics import in_batches, kid, l1
 from gantutor.evaluate.references import colour_statistics
 from gantutor.evaluate.two_sample import style
 from gantutor.methods.supervised import Supervised
+from gantutor.own.average import Averaged, shipped
 from gantutor.own.changes import CHANGES
 from gantutor.own.plans import METHODS, plan
 from gantutor.own.results import write_figure, write_json
@@ -38,6 +39,7 @@ LOOKS = 8           # how often a run is judged
 STILL = 0.02        # an error that falls by less than this share has stopped falling
 FEWEST = 40         # pictures: with fewer, too few are left to judge by
 MOST = 2000
+SHARE = 6           # a run is a sixth as long as `gantutor train` makes it
 CEILING, NOTHING, SIX = "supervised ceiling", "do nothing", "six colour numbers"
 
 
@@ -76,15 +78,21 @@ def make_task(pictures, change, seed=0):
 
 
 class Watch:
-    """A callback of `fit` that judges by the hidden pairs: steps and errors, of equal length."""
+    """A callback of `fit` that judges by the hidden pairs: steps and errors, of equal length.
 
-    def __init__(self, task):
+    errors: with the average of the weights, as `gantutor train` translates; last: with the weights
+    of the last step. code: (codes,), which domain to ask for, of a method that has several.
+    """
+
+    def __init__(self, task, code=None):
         self.x, self.y = to_float(task.test_x), to_float(task.test_y)
-        self.steps, self.errors = [], []
+        self.code = [] if code is None else [code.expand(len(self.x), -1)]
+        self.steps, self.errors, self.last = [], [], []
 
-    def __call__(self, step, method, history):
+    def __call__(self, step, averaged, history):
         self.steps.append(step)
-        self.errors.append(l1(in_batches(method.translate, self.x), self.y))
+        for errors, made in ((self.errors, shipped(averaged)), (self.last, averaged.method)):
+            errors.append(l1(in_batches(made.translate, self.x, *self.code), self.y))
 
 
 def stopped_falling(steps, errors, share=STILL):
@@ -95,12 +103,15 @@ def stopped_falling(steps, errors, share=STILL):
     return steps[-1]
 
 
-def run(task, method, size, steps, device="cpu", seed=0):
-    """Trains one method on a task: {"error", "steps", "errors", "stop", "seconds a step"}.
+def run(task, method, size, steps=None, device="cpu", seed=0):
+    """Trains one method: {"error", "steps", "errors", "last", "stop", "seconds a step"}.
 
+    "errors" and "last" are those of `Watch`, "error" the last of "errors".
     method: a key of `plans.METHODS` of two domains, or "supervised ceiling", which sees the pairs.
+    steps: by default a sixth of what `gantutor train` does.
     """
     found = plan("direct" if method == CEILING else method, size, device)
+    steps = steps or found.steps // SHARE
     seed_everything(seed)
     made = found.make()
     if method == CEILING:
@@ -109,11 +120,12 @@ def run(task, method, size, steps, device="cpu", seed=0):
     kind = Paired if method == CEILING else Unpaired
     batches = kind(*stacks, min(found.batch_size, len(task.x)), seed, method != CEILING)
     watch, began = Watch(task), time.perf_counter()
-    fit(made, batches, steps, lr=found.lr, device=device, precision=found.precision,
+    fit(Averaged(made), batches, steps, lr=found.lr, device=device, precision=found.precision,
         callback=watch, callback_every=max(1, steps // LOOKS), progress=False, **found.settings)
     seconds = (time.perf_counter() - began) / steps
     return {"error": watch.errors[-1], "steps": watch.steps, "errors": watch.errors,
-            "stop": stopped_falling(watch.steps, watch.errors), "seconds a step": seconds}
+            "last": watch.last, "stop": stopped_falling(watch.steps, watch.errors),
+            "seconds a step": seconds}
 
 
 def references(task):
@@ -166,7 +178,7 @@ def table(results):
     return "\n".join(lines)
 
 
-def rehearse(pictures, methods=USUAL, size=64, steps=200, device="cpu", seed=0, changes=CHANGES,
+def rehearse(pictures, methods=USUAL, size=64, steps=None, device="cpu", seed=0, changes=CHANGES,
              say=print):
     """{change: {"rows": {row: error}, "runs": {row: `run`}}} of every change.
 
@@ -196,13 +208,13 @@ def add_command(commands):
     parser.add_argument("--y", metavar="DIR", help="what they shall become: then the change that "
                                                    "looks most like yours is named")
     parser.add_argument("--methods", nargs="+", metavar="METHOD", default=list(USUAL),
-                        choices=[name for name in METHODS if name != "stargan"],
-                        help=f"default: {' '.join(USUAL)}")
+                        choices=list(METHODS), help=f"default: {' '.join(USUAL)}; stargan gets a "
+                                                    "task of three domains")
     parser.add_argument("--changes", nargs="+", metavar="CHANGE", choices=list(CHANGES),
                         default=list(CHANGES), help=f"of {', '.join(CHANGES)}; default: all")
     parser.add_argument("--size", type=positive, default=64, metavar="PX")
-    parser.add_argument("--steps", type=positive, default=200, metavar="N", help="of every run "
-                                                                                 "(default 200)")
+    parser.add_argument("--steps", type=positive, metavar="N", help="of every run; default: a "
+                                                                    "sixth of a full run")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", metavar="DIR", default="runs/rehearsal")
@@ -212,30 +224,44 @@ def add_command(commands):
 
 def act(options):
     """Does what `gantutor rehearse` asks for; returns the exit code."""
+    from gantutor.own.several import rehearse_several  # it builds on this file
+
     device, size = found_device(options.device), options.size
     pictures = evenly(Folder(options.x, size, "centre"), MOST)
-    found = rehearse(pictures, options.methods, size, options.steps, device, options.seed,
-                     {name: CHANGES[name] for name in options.changes}, progress_line)
-    results = {name: case["rows"] for name, case in found.items()}
-    print(f"\n{table(results)}\n\nL1 to the hidden pair, of a range of 2, on {len(pictures)} "
-          f"pictures at {size} px; {options.steps} steps a run, one run each.")
-    say_when_to_stop(found, size, device)
-    alike = None
-    if options.y:
-        alike = say_what_is_alike(options, pictures, found)
-    best = ranking(results, [alike] if alike else None)
-    print(f"Order{f' on {alike}' if alike else ''}, best first: {', '.join(best)}.")
-    not_better = [row for row in options.methods
-                  if all(rows[row] >= rows[SIX] for rows in results.values())]
-    if not_better:
-        print(f"Nowhere better than six colour numbers: {', '.join(not_better)}.")
+    asked = {"size": size, "steps": options.steps, "device": device, "seed": options.seed,
+             "say": progress_line}
+    pairs = [method for method in options.methods if method != "stargan"]
+    found = rehearse(pictures, pairs, changes={name: CHANGES[name] for name in options.changes},
+                     **asked) if pairs else {}
+    many = rehearse_several(pictures, **asked) if len(pairs) < len(options.methods) else {}
+    length = f"of {options.steps} steps" if options.steps else "a sixth as long as a full one"
+    print(f"\nL1 to the hidden pair, of a range of 2, on {len(pictures)} pictures at {size} px; "
+          f"one run each, {length}.")
+    for text, cases in (("", found), ("One of three domains, the third is the input's:\n", many)):
+        if cases:
+            print(f"\n{text}{table({name: case['rows'] for name, case in cases.items()})}\n")
+            say_when_to_stop(cases, size, device)
+    alike = say_what_is_best(options, pictures, found) if found else None
     print(__doc__[__doc__.index("It can tell"):])
     out = Path(options.out)
+    cases = found | {f"{name} of three": case for name, case in many.items()}
     write_json(out / "rehearsal.json", {"command": getattr(options, "typed", ""), "alike": alike,
                "changes": {name: {"rows": case["rows"], "runs": case["runs"]}
-                           for name, case in found.items()}})
-    write_figure(out / "rehearsal.png", sheet(found))
+                           for name, case in cases.items()}})
+    write_figure(out / "rehearsal.png", sheet(cases))
     return 0
+
+
+def say_what_is_best(options, pictures, found):
+    """Prints the order of the methods; returns the change most like the reader's own, or None."""
+    results = {name: case["rows"] for name, case in found.items()}
+    alike = say_what_is_alike(options, pictures, found) if options.y else None
+    best = ranking(results, [alike] if alike else None)
+    print(f"Order{f' on {alike}' if alike else ''}, best first: {', '.join(best)}.")
+    not_better = [row for row in best if all(rows[row] >= rows[SIX] for rows in results.values())]
+    if not_better:
+        print(f"Nowhere better than six colour numbers: {', '.join(not_better)}.")
+    return alike
 
 
 def progress_line(text):

@@ -84,8 +84,9 @@ def add_command(commands):
     how.add_argument("--precision", choices=PRECISIONS, help="the networks' number type; auto: "
                      "half precision where the device is made for it")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers")
-    how.add_argument("--ema", action="store_true", help="translate with a moving average of the "
-                                                        "generators' weights")
+    how.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True,
+                     help="translate with a moving average of the generators' weights (default), "
+                          "or --no-ema with those of the last step")
     out = train.add_argument_group("results")
     out.add_argument("--out", metavar="DIR", help="default: runs/METHOD_X_Y")
     out.add_argument("--from", dest="start", metavar="MODEL", help="begin with the generators of "
@@ -185,7 +186,7 @@ def default_folder(options, about):
 
 
 def start_from(method, options, about):
-    """The method with the generators of --from, and with a moving average where --ema asks for it.
+    """The method with the generators of --from, and with a moving average unless --no-ema.
 
     ValueError where that model has other networks, another size or other codes.
     """

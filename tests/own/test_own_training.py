@@ -99,8 +99,9 @@ def test_a_run_leaves_a_folder_that_a_person_can_read(folders, capsys):
     model = load_model(run)
     assert model.about["domains"] == ["photos", "ink"] and model.about["size"] == 16
     assert_same(networks(run)["G_xy"], {
-        key.removeprefix("G_xy."): value for key, value in saved(run / "state.pt")["method"].items()
-        if key.startswith("G_xy.")})
+        key.removeprefix("average.G_xy."): value
+        for key, value in saved(run / "state.pt")["method"].items()
+        if key.startswith("average.G_xy.")})
     for picture in [run / "preview.png", run / "curve.png", *(run / "previews").iterdir()]:
         assert Image.open(picture).size[0] > 100
     assert "gantutor translate runs/direct_photos_ink" in capsys.readouterr().out
@@ -114,7 +115,7 @@ def test_the_same_command_again_trains_nothing_more(folders, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
 
 
-@pytest.mark.parametrize("more", [(), ("--ema",)])
+@pytest.mark.parametrize("more", [(), ("--no-ema",)])
 def test_interrupted_it_goes_on_as_if_nothing_had_happened(more, folders, monkeypatch, capsys):
     train("--out", "whole", *more)
     with monkeypatch.context() as m:
@@ -154,7 +155,7 @@ def test_killed_it_goes_on(folders, monkeypatch):
 
 @pytest.mark.parametrize("more, said", [
     (("--steps", "20"), "--steps 12, asked for is 20"), (("--lr", "1e-4"), "--lr 0.001"),
-    (("--seed", "1"), "--seed 0"), (("--no-flip",), "--flip True"), (("--ema",), "--ema False"),
+    (("--seed", "1"), "--seed 0"), (("--no-flip",), "--flip True"), (("--no-ema",), "--ema True"),
     (("--crop", "centre"), "--crop random")])
 def test_other_settings_are_not_mixed_into_a_run(more, said, folders):
     train("--out", "mine")
@@ -174,7 +175,7 @@ def test_go_on_trains_further_from_the_weights_of_a_finished_run(folders, monkey
     after = saved(run / "state.pt")
     assert after["step"] == 14
     for key in before:
-        if not key.endswith("extra_state"):
+        if key.startswith("method.") and not key.endswith("extra_state"):
             assert torch.equal(before[key], after["method"][key]), key
     assert train("--out", "mine", "--go-on", "--steps", "14", "--lr", "0") == 0  # finished
 
@@ -207,8 +208,14 @@ def test_from_another_model(folders):
     assert "nowhere" in train("--out", "third", "--from", "nowhere")
 
 
+def test_the_last_step_ships_where_no_average_is_wanted(folders):
+    train("--no-ema", "--out", "mine")
+    state, found = saved(folders / "mine" / "state.pt")["method"], networks("mine")["G_xy"]
+    assert all(torch.equal(value, state[f"G_xy.{key}"]) for key, value in found.items())
+
+
 def test_an_average_is_what_ships(folders):
-    train("--ema", "--out", "mine")
+    train("--out", "mine")
     state, found = saved(folders / "mine" / "state.pt")["method"], networks("mine")["G_xy"]
     for key, value in found.items():
         assert torch.equal(value, state[f"average.G_xy.{key}"])

@@ -10,7 +10,7 @@ from PIL import Image
 from gantutor.data import to_float, to_uint8
 from gantutor.evaluate import metrics
 from gantutor.own import rehearsal
-from gantutor.own.changes import BAYER, CHANGES, bent, dusk, print_screen
+from gantutor.own.changes import CHANGES, bent, dusk, relief
 from gantutor.own.rehearsal import make_task, nearest, ranking, references, stopped_falling
 
 
@@ -43,12 +43,17 @@ def test_dusk_by_hand():
     torch.testing.assert_close(half, (1 + found) / 2, atol=1e-2, rtol=0)
 
 
-def test_the_screen_prints_grey_as_so_many_dots():
-    assert sorted(BAYER.flatten().tolist()) == [(k + 0.5) / 16 for k in range(16)]
-    grey = torch.full((2, 3, 8, 12), 2 * 0.25 - 1)
-    page = print_screen(grey, None, contrast=1e4).add(1).div(2)
-    light = (page > 0.5).float().mean()
-    assert light == 4 / 16  # luma .25 is above four of sixteen thresholds
+def test_the_relief_by_hand():
+    """Flat grey stays near the middle; a bright square has a lit rim and a dark one."""
+    grey = torch.full((2, 3, 8, 12), 2 * 0.3 - 1)
+    torch.testing.assert_close(relief(grey, None).add(1).div(2), torch.full_like(grey, 0.46))
+    square = grey.clone()
+    square[..., 3:6, 4:9] = 2 * 0.6 - 1
+    plate = relief(square, None).add(1).div(2)[:, :, 1:7, 2:11]
+    lit = plate[0, 0] - (0.4 + 0.2 * square[0, 0, 1:7, 2:11].add(1).div(2))
+    assert lit[1, 1] == pytest.approx(0.3)   # at (2, 3): the square lies to its lower right
+    assert lit[5, 7] == pytest.approx(-0.3)  # at (6, 9): it lies to its upper left
+    assert lit[3, 4] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_lens_moves_the_middle_outward_and_leaves_the_corners():
