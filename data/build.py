@@ -90,10 +90,14 @@ def _style(name):
     return Style(style)
 
 
-def _options(record, style):
-    """The drawing options of one record; everything that is no attribute is held fixed."""
+def _options(record, style, palette=None):
+    """The drawing options of one record; everything that is no attribute is held fixed.
+
+    palette: 0 for pixel art's colours, 1 for voxel art's; by default the style's own.
+    """
     skin, hair, shirt, background, long_hair, glasses, beard, mouth = (int(v) for v in record)
-    k = 0 if style == "pixel-art" else 1
+    own = 0 if style == "pixel-art" else 1
+    k = own if palette is None else palette
     options = {
         "seed": "gantutor", "skinColor": SKIN[skin][k], "hairColor": HAIR[hair][k],
         "backgroundColor": BACKGROUND[background][k],
@@ -129,10 +133,14 @@ def _rasterise(drawing, options, size):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def draw_avatars(records, style, size):
-    """(N, size, size, 3) uint8: the records drawn in "pixel-art" or "voxel-art"."""
+def draw_avatars(records, style, size, palette=None):
+    """(N, size, size, 3) uint8: the records drawn in "pixel-art" or "voxel-art".
+
+    palette: as for `_options`.
+    """
     drawing = _style(style)
-    return np.stack([_rasterise(drawing, _options(record, style), size) for record in records])
+    return np.stack([_rasterise(drawing, _options(record, style, palette), size)
+                     for record in records])
 
 
 def save_sheet(path, images, columns=50):
@@ -167,6 +175,45 @@ def build_avatars(folder):
              "train_y": y.tolist(), "held_out": held_out.tolist(),
              "validation": validation.tolist()}
     (folder / "records.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
+
+
+# How often the values of the coloured attributes come where colours are unequally frequent.
+UNEQUAL = {"skin": (0.4, 0.3, 0.2, 0.1), "hair": (0.3, 0.25, 0.18, 0.12, 0.09, 0.06),
+           "shirt": (0.36, 0.26, 0.18, 0.12, 0.08), "background": (0.4, 0.3, 0.2, 0.1)}
+N_UNEQUAL = 1000  # of X, and as many of Y
+
+
+def unequal_records(seed=2027):
+    """(2000, 8) uint8: X's records, then Y's, with some colours more frequent than others.
+
+    Nobody of the held-out and the validation people is among them.
+    """
+    rng, sizes, usual = np.random.default_rng(seed), tuple(ATTRIBUTES.values()), avatar_records()
+    apart = np.concatenate([usual[N_X + N_Y:], validation_records(usual)])
+    everybody = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1).astype(np.uint8)
+    apart = set(map(tuple, apart.tolist()))
+    left = everybody[[tuple(record) not in apart for record in everybody.tolist()]]
+    weight = np.where(left[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
+    weight = weight * np.where(left[:, 6] == 1, P_BEARD, 1 - P_BEARD)
+    for k, shares in enumerate(UNEQUAL.values()):
+        weight = weight * np.array(shares)[left[:, k]]
+    order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(weight))), kind="stable")
+    return rng.permutation(left[order[: 2 * N_UNEQUAL]])
+
+
+def build_varied(folder):
+    """Draws what `gantutor.data.varied` needs beside the avatars: at 32 px, into their folder."""
+    records = avatar_records()
+    x, y, held_out = np.split(records, [N_X, N_X + N_Y])
+    for name, people in (("train_y", y), ("hidden_train", x), ("hidden_y", held_out),
+                         ("validation_y", validation_records(records))):
+        save_sheet(folder / f"palette_{name}_32.webp", draw_avatars(people, "pixel-art", 32, 1))
+    x, y = np.split(unequal_records(), 2)
+    for name, people, style in (("train_x", x, "pixel-art"), ("train_y", y, "voxel-art"),
+                                ("hidden_train", x, "voxel-art")):
+        save_sheet(folder / f"unequal_{name}_32.webp", draw_avatars(people, style, 32))
+    table = {"train_x": x.tolist(), "train_y": y.tolist()}
+    (folder / "unequal.json").write_text(json.dumps(table, separators=(",", ":")) + "\n")
 
 
 # -------------------------------------------------------------------- faces
@@ -364,6 +411,7 @@ def build(folder, photos=None, craft=None):
     """Makes every pack again below `folder` and lists what lies there in ``sha256.json``."""
     folder = Path(folder)
     build_avatars(folder / "avatars")
+    build_varied(folder / "avatars")
     build_faces(folder / "faces")
     with tempfile.TemporaryDirectory() as scratch:
         build_photographs(folder / "photographs", photos or fetch_photographs(scratch))

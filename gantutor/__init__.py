@@ -18,6 +18,7 @@ The laboratory around it:
     data            packs and folders in, batches out
     evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
+    comparison      rows that differ in one thing, of which only the numbers are kept
     show            pictures
     own             a reader's own pictures: train, translate, judge, export
     widgets         interactive controls

@@ -14,20 +14,23 @@ import json
 import shlex
 import sys
 import warnings
+from itertools import chain
 
 from PIL import Image
 
 from gantutor import data, evaluate, runs, show
+from gantutor.data import varied
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
 from gantutor.own import datasets, exporting, judging, rehearsal, training, translating
 from gantutor.own.plans import METHODS
-from gantutor.recipes import FURTHER, LADDER, RECIPES
+from gantutor.recipes import RECIPES
 from gantutor.saving import data_folder
 from gantutor.training import TrainingDiverged
 
 PICTURED = (16, 20, 32, 9, 46, 13, 57, 40)  # test crops with something to see in them
 JUDGED = [pack.at(size) for pack in (data.AVATARS, data.FACES) for size in (32, 64)]
+JUDGED += varied.RECOLOURED.values()
 
 
 def draw_picture(path):
@@ -96,7 +99,8 @@ def parser():
     train.add_argument("--ship", action="store_true", help=argparse.SUPPRESS)
     points = commands.add_parser("points", help="measure what is missing of the ladder and the "
                                                 "sweep: runs of which only the numbers are kept")
-    points.add_argument("rungs", nargs="*", choices=[[], *LADDER, *FURTHER], metavar="RUNG")
+    points.add_argument("rungs", nargs="*", choices=[[], *chain(*runs.TABLES.values())],
+                        metavar="RUNG")
     for command in (reproduce, points):
         command.add_argument("--ship", action="store_true", help="for the course's developers: "
                              "write into data/, where it replaces what ships")

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 import gantutor
+from gantutor.comparison import COMPARED
 from gantutor.evaluate.references import references
 from gantutor.recipes import FURTHER, LADDER, RECIPES, REFERENCED
 from gantutor.saving import (
@@ -186,11 +187,11 @@ def shipped_panels(name):
 
 
 # The tables of numbers alone, by the file that holds them.
-TABLES = {"common_space": LADDER, "direct": FURTHER}
+TABLES = {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED}
 
 
 def points_path(file, ship=True):
-    """Where the points of a table lie: "common_space" (05 to 07) or "direct" (01 to 03)."""
+    """Where the points of a table lie. file: a key of TABLES, or "references"."""
     return (data_folder() / "sweeps" if ship else OWN) / f"{file}.json"
 
 
@@ -226,13 +227,18 @@ def add_point(file, point, ship):
 
 
 def measure_rung(name, seed=0, steps=None, **options):
-    """Trains one rung, or loads it if it ships. Returns its panel and its further numbers."""
-    rung = TABLES[file_of(name)][name]
+    """Trains one rung, or loads it if it ships. Returns its panel and its further numbers.
+
+    "minutes": of processor time, of the run.
+    """
+    rung, began, spent = TABLES[file_of(name)][name], time.process_time(), {}
     if rung.ships and seed in seeds(rung.ships):
         method = load(rung.ships, seed)
     else:
         method, _ = trained(rung.recipe, seed, steps, **options)
-    return {"panel": rung.recipe.judge(method, seed)} | (rung.more(method) if rung.more else {})
+        spent = {"minutes": (time.process_time() - began) / 60}
+    found = {"panel": rung.recipe.judge(method, seed), **spent}
+    return found | (rung.more(method) if rung.more else {})
 
 
 def reference_panels(name):

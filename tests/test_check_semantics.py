@@ -30,7 +30,7 @@ def test_the_two_round_trips_by_hand():
 def test_dtns_terms_by_hand():
     """G(i) = 1.9 (0.8 i + 0.15) - 0.35 = 1.52 i - 0.065; a difference of codes is 0.8 of it."""
     const = mean([(0.8 * (0.52 * x - 0.065)) ** 2 for x in X])
-    tid = mean([abs(0.52 * y - 0.065) for y in Y])
+    tid = mean([(0.52 * y - 0.065) ** 2 for y in Y])
     for k, by_hand in enumerate((const, tid)):
         def one_is_zero(*a, k=k):
             return [term * (n != k) for n, term in enumerate(semantics.dtn()(*a))]

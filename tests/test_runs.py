@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from gantutor import __main__ as command_line
 from gantutor import runs
+from gantutor.comparison import COMPARED
 from gantutor.data import AVATARS, INK
 from gantutor.evaluate import probes
 from gantutor.recipes import FURTHER, LADDER, PHOTOGRAPHS, RECIPES
@@ -298,14 +299,16 @@ def test_a_readers_points_go_to_runs_and_go_on_where_they_stopped(here, measured
     assert measured == [("aligned", 1)] and runs.rung("UNIT") == tables
 
 
-def test_all_points_are_those_of_the_two_tables(here, measured):
+def test_all_points_are_those_of_the_tables(here, measured):
     runs.measure_points()
-    every = LADDER | FURTHER
+    every = LADDER | FURTHER | COMPARED
     assert measured == [(name, seed) for seed in range(5) for name in every
                         if seed < every[name].seeds]
-    assert {p.name for p in (here / "runs").iterdir()} == {"common_space.json", "direct.json"}
+    assert {p.name for p in (here / "runs").iterdir()} == {"common_space.json", "direct.json",
+                                                              "compared.json"}
     stored = {file: {p["rung"] for p in runs.points(file, ship=False)} for file in runs.TABLES}
-    assert stored == {"common_space": set(LADDER), "direct": set(FURTHER)}
+    assert stored == {"common_space": set(LADDER), "direct": set(FURTHER),
+                      "compared": set(COMPARED)}
     assert runs.missing_points(ship=False) == []
     one = runs.points("direct", ship=False)
     (here / "runs" / "direct.json").write_text(json.dumps(one[:3] + one[4:]))
@@ -314,8 +317,8 @@ def test_all_points_are_those_of_the_two_tables(here, measured):
 
 
 def test_each_rung_is_in_one_table_only():
-    assert runs.TABLES == {"common_space": LADDER, "direct": FURTHER}
-    assert not LADDER.keys() & FURTHER.keys()
+    assert runs.TABLES == {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED}
+    assert len(LADDER | FURTHER | COMPARED) == len(LADDER) + len(FURTHER) + len(COMPARED)
     assert runs.file_of("UNIT") == "common_space"
     assert runs.file_of("retro, pixel, 0.3") == "direct"
 
@@ -373,7 +376,7 @@ def test_differences_are_taken_run_by_run(monkeypatch):
 
 
 def test_nothing_is_missing_of_what_ships():
-    assert runs.missing_points() == []
+    assert runs.missing_points([*LADDER, *FURTHER]) == []
     measured = {(p["pack"], p["seed"]) for p in runs.points("references")}
     assert measured == {(name, seed) for name, (_, _, splits) in runs.REFERENCED.items()
                         for seed in range(splits)}
@@ -396,7 +399,8 @@ def test_a_rung_is_made_and_measured(monkeypatch):
     monkeypatch.setattr(runs, "fit", fit)
     monkeypatch.setattr(probes, "train_classifier", lambda net, *arguments, **named: net)
     point = runs.measure_rung("aligned", steps=1, progress=False)
-    assert set(point) == set(runs.rung("aligned")[0]) - {"rung", "seed"}
+    assert set(point) == set(runs.rung("aligned")[0]) - {"rung", "seed"} | {"minutes"}
+    assert 0 < point["minutes"] < 5
     assert (told[0]["n_critic"], told[0]["decay_d"]) == (2, False)
 
 
@@ -407,7 +411,7 @@ def test_a_point_of_the_sweep_is_trained_and_judged(monkeypatch):
         judge=lambda method, seed: {"weight": method.lambda_vgg, "seed": seed})
     monkeypatch.setitem(FURTHER, name, FURTHER[name]._replace(recipe=recipe))
     monkeypatch.setattr(runs, "fit", lambda method, data, steps, **named: [data, steps])
-    assert runs.measure_rung(name, 2) == {"panel": {"weight": 3.0, "seed": 2}}
+    assert runs.measure_rung(name, 2)["panel"] == {"weight": 3.0, "seed": 2}
     assert runs.trained(recipe, seed=2)[1] == [(8, 2), 300]
 
 
@@ -417,7 +421,7 @@ def test_the_ladder_takes_what_ships_and_trains_the_seeds_that_do_not(monkeypatc
     monkeypatch.setitem(LADDER, "all remedies", rung._replace(recipe=recipe))
     monkeypatch.setattr(runs, "trained", lambda row, seed, steps: calls.append(row) or ("new", {}))
     shipped = runs.seeds("avatars_remedies")
-    assert runs.measure_rung("all remedies", shipped[0])["panel"]["method"].translate
-    assert calls == []
-    assert runs.measure_rung("all remedies", 1 + max(shipped)) == {"panel": {"method": "new"}}
+    found = runs.measure_rung("all remedies", shipped[0])
+    assert found["panel"]["method"].translate and "minutes" not in found and calls == []
+    assert runs.measure_rung("all remedies", 1 + max(shipped))["panel"] == {"method": "new"}
     assert calls == [recipe]

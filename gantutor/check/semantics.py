@@ -120,7 +120,7 @@ def three_classes():
             zip(("source", "target", "real"), numbers, strict=True)}
 
 
-CONST, TID = (l2, "codes", "x"), (l1, "pixels", "y")
+CONST, TID = (l2, "codes", "x"), (l2, "pixels", "y")
 
 
 def dtn(const=CONST, tid=TID):
@@ -132,19 +132,19 @@ def dtn(const=CONST, tid=TID):
 
 
 @loss_exercise(right=dtn(), losses=("L_CONST", "L_TID"), also_right=[lambda f, g, x, y: [
-    (f(g(f(x))) - f(x).detach()).square().mean(), (g(f(y)) - y).abs().mean()]], mistakes={
+    (f(g(f(x))) - f(x).detach()).square().mean(), (g(f(y)) - y).square().mean()]], mistakes={
     "order": dtn(TID, CONST), "one loss": lambda *a: dtn()(*a)[1],
-    "CONST L1": Mistake(dtn((l1, "codes", "x")), dtn((l1, "codes", "x"), (l2, "pixels", "y"))),
+    "CONST L1": Mistake(dtn((l1, "codes", "x")), dtn((l1, "codes", "x"), (l1, "pixels", "y"))),
     "CONST in pixels": dtn((l2, "pixels", "x")), "CONST in pixels, L1": dtn((l1, "pixels", "x")),
     "CONST of y": dtn((l2, "codes", "y")), "CONST with G(y)": dtn((l2, "codes", "x", "y")),
     "CONST is TID": dtn(TID), "CONST sum": Mistake(*(dtn((d, "codes", "x")) for d in sums(l2))),
-    "TID squared": dtn(tid=(l2, "pixels", "y")), "TID on x": dtn(tid=(l1, "pixels", "x")),
-    "TID on x, squared": dtn(tid=(l2, "pixels", "x")), "TID in codes": dtn(tid=(l1, "codes", "y")),
-    "TID in codes, squared": dtn(tid=(l2, "codes", "y")), "TID is CONST": dtn(tid=CONST),
-    "TID with G(x)": dtn(tid=(l1, "pixels", "y", "x")),
-    "TID sum": Mistake(*(dtn(tid=(d, "pixels", "y")) for d in sums(l1))),
+    "TID L1": dtn(tid=(l1, "pixels", "y")), "TID on x": dtn(tid=(l2, "pixels", "x")),
+    "TID on x, L1": dtn(tid=(l1, "pixels", "x")), "TID in codes": dtn(tid=(l2, "codes", "y")),
+    "TID in codes, L1": dtn(tid=(l1, "codes", "y")), "TID is CONST": dtn(tid=CONST),
+    "TID with G(x)": dtn(tid=(l2, "pixels", "y", "x")),
+    "TID sum": Mistake(*(dtn(tid=(d, "pixels", "y")) for d in sums(l2))),
     "CONST detached": dtn((lambda a, b: l2(a, b).detach(), "codes", "x")),
-    "TID detached": dtn(tid=(lambda a, b: l1(a, b).detach(), "pixels", "y"))})
+    "TID detached": dtn(tid=(lambda a, b: l2(a, b).detach(), "pixels", "y"))})
 def dtn_terms():
     """my_dtn_terms(f, g, x, y) -> (L_CONST, L_TID); f is frozen, G is g(f(.))."""
     return {"f": encoder(0.8, 0.15).requires_grad_(False), "g": decoder(1.9, -0.35),

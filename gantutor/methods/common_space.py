@@ -39,7 +39,7 @@ def shuffled_colours(images, share):
 
 def late_ramp(p, start=0.5, end=0.65):
     """0 until p = start, 1 from p = end on, linear between them."""
-    return min(1.0, max(0.0, (p - start) / (end - start)))
+    return 1.0 if p >= end else max(0.0, (p - start) / (end - start))
 
 
 class VAEGAN(nn.Module):
@@ -135,14 +135,16 @@ class TwoAutoencoders(nn.Module):
     `gantutor.autoencoders.coders` decides which layers E_x and E_y share, and which G_x and G_y.
     If lambda_kl is above 0, both are VAEs with unit variance, as in UNIT (Liu, Breuel, Kautz,
     "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017): the code is E(x) + noise.
+    distance: (images, drawn again) -> the reconstruction loss, by default L1.
     """
 
     ships = ("E_x", "E_y", "G_x", "G_y")
 
-    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0):
+    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0,
+                 distance=None):
         super().__init__()
         self.E_x, self.E_y, self.G_x, self.G_y = E_x, E_y, G_x, G_y
-        self.lambda_rec, self.lambda_kl = lambda_rec, lambda_kl
+        self.lambda_rec, self.lambda_kl, self.distance = lambda_rec, lambda_kl, distance
 
     def players(self):
         return [self.E_x, self.E_y, self.G_x, self.G_y], []
@@ -161,8 +163,9 @@ class TwoAutoencoders(nn.Module):
         x, y = batch["x"], batch["y"]
         mu_x, mu_y = self.E_x(x), self.E_y(y)
         z_x, z_y = self.code(mu_x), self.code(mu_y)
+        distance = self.distance or cycle_consistency_loss
         batch |= {"mu_x": mu_x, "mu_y": mu_y, "z_x": z_x, "z_y": z_y}  # for the terms to come
-        rec = cycle_consistency_loss(x, self.G_x(z_x)) + cycle_consistency_loss(y, self.G_y(z_y))
+        rec = distance(x, self.G_x(z_x)) + distance(y, self.G_y(z_y))
         total, parts = self.lambda_rec * rec, detached(rec=rec)
         if self.lambda_kl:
             kl = kl_loss(mu_x) + kl_loss(mu_y)
@@ -236,13 +239,15 @@ class CommonSpace(AlignedCodes):
     lambda_sem  E_y(G_y(E_x(x))) = E_x(x); same for y            Royer et al., "XGAN", 2020
 
     They start after half of the run (`late_ramp`), when the codes roughly agree. An early cycle
-    loss would keep a wrong permutation. With lambda_dom=0 D_z trains, but the encoders ignore it.
+    loss would keep a wrong permutation. late: other shares of the run; (0, 0) means at once. With
+    lambda_dom=0 D_z trains, but the encoders ignore it. With a KL term, the cycle draws from noisy
+    codes and its codes pay the KL too (UNIT's eq. 6).
     """
 
     def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
-                 lambda_dom=0.0, lambda_gp=10.0, **weights):
+                 lambda_dom=0.0, lambda_gp=10.0, late=None, **weights):
         super().__init__(*coders, D_z=D_z, lambda_dom=lambda_dom, **weights)
-        self.D_x, self.D_y = D_x, D_y
+        self.D_x, self.D_y, self.late = D_x, D_y, late
         self.lambda_gan, self.lambda_gp = lambda_gan, lambda_gp
         self.lambda_cyc, self.lambda_sem = lambda_cyc, lambda_sem
 
@@ -250,7 +255,7 @@ class CommonSpace(AlignedCodes):
         return super().players()[0], [self.D_z, self.D_x, self.D_y]
 
     def generator_loss(self, batch):
-        late = late_ramp(self.progress)
+        late = late_ramp(self.progress, *(self.late or ()))
         total, parts = super().generator_loss(batch)
         if not late or not (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
             return total, parts
@@ -262,23 +267,26 @@ class CommonSpace(AlignedCodes):
         """(total, parts) of the three terms: their weighted sum, and the terms by name."""
         x, y, fake_x, fake_y = (batch[name] for name in ("x", "y", "fake_x", "fake_y"))
         again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # codes of the translated x and y
-        terms = {}
+        terms, distance = {}, self.distance or cycle_consistency_loss
         if self.lambda_gan:
             terms["gan"] = wgan_generator_loss(self.D_x(fake_x))
             terms["gan"] = terms["gan"] + wgan_generator_loss(self.D_y(fake_y))
         if self.lambda_cyc:
-            terms["cyc"] = (cycle_consistency_loss(x, self.G_x(again_x))
-                            + cycle_consistency_loss(y, self.G_y(again_y)))
+            terms["cyc"] = (distance(x, self.G_x(self.code(again_x)))
+                            + distance(y, self.G_y(self.code(again_y))))
+            if self.lambda_kl:
+                terms["kl"] = kl_loss(again_x) + kl_loss(again_y)
         if self.lambda_sem:
             terms["sem"] = (semantic_consistency_loss(batch["mu_x"], again_x)
                             + semantic_consistency_loss(batch["mu_y"], again_y))
         total = sum(getattr(self, f"lambda_{name}") * term for name, term in terms.items())
-        return total, detached(**terms)
+        return total, detached(**{"kl again" if name == "kl" else name: term
+                                  for name, term in terms.items()})
 
     def discriminator_loss(self, batch):
         total, parts = super().discriminator_loss(batch)
-        if not self.lambda_gan or not late_ramp(self.progress):  # D_x and D_y start with their term
-            return total, parts
+        if not self.lambda_gan or not late_ramp(self.progress, *(self.late or ())):
+            return total, parts  # D_x and D_y start with their term
         fake_x = kept(batch, "fake_x", lambda: self.G_x(self.code(self.E_y(batch["y"]))))
         fake_y = kept(batch, "fake_y", lambda: self.G_y(self.code(self.E_x(batch["x"]))))
         judged, named = critics_loss([("D_x", self.D_x, batch["x"], fake_x),

@@ -12,8 +12,7 @@ from gantutor.data import to_float, to_uint8
 from gantutor.data.batches import Labelled
 from gantutor.own.average import Averaged
 from gantutor.own.changes import CHANGES
-from gantutor.own.plans import plan
-from gantutor.own.rehearsal import (
+from gantutor.own.hidden_pairs import (
     CEILING,
     FEWEST,
     LOOKS,
@@ -24,6 +23,7 @@ from gantutor.own.rehearsal import (
     run,
     stopped_falling,
 )
+from gantutor.own.plans import plan
 from gantutor.saving import seed_everything
 from gantutor.training import fit
 

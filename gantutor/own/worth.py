@@ -11,18 +11,9 @@ import torch
 
 from gantutor import runs
 from gantutor.data import AVATARS, DIAL, INK, MONOCHROMES, RETRO, to_float, to_uint8
+from gantutor.own.hidden_pairs import CEILING, Task, references, run, stopped_falling
 from gantutor.own.plans import plan
-from gantutor.own.rehearsal import (
-    CEILING,
-    Task,
-    described,
-    nearest,
-    ranking,
-    references,
-    rehearse,
-    run,
-    stopped_falling,
-)
+from gantutor.own.rehearsal import described, nearest, ranking, rehearse
 
 FILE = "rehearsal"
 CASES = {"retro": RETRO, "retro x 2": DIAL["retro x 2"], "negative": DIAL["inverted"], "ink": INK,

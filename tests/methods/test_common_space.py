@@ -40,6 +40,26 @@ def test_the_ramps():
     assert domain_ramp(0) == 0 and domain_ramp(1) == pytest.approx(0.99990920, abs=1e-7)
     assert domain_ramp(0.1) == pytest.approx(0.46211716, abs=1e-7)
     assert [late_ramp(p) for p in (0, 0.5, 0.575, 0.65, 1)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert late_ramp(0, 0, 0) == 1 and late_ramp(0.05, 0, 0.1) == pytest.approx(0.5)
+
+
+def test_terms_can_start_at_once_and_units_cycle_pays_the_kl_of_its_codes_too(monkeypatch):
+    """UNIT, eq. 6, with the noise held still: the cycle's codes are drawn noisy and pay the KL."""
+    monkeypatch.setattr("gantutor.methods.common_space.sampled", lambda mu: mu + 0.5)
+    images = batch()
+    x, y = images["x"], images["y"]
+    method = small(lambda_kl=0.25, lambda_cyc=3.0, lambda_gan=1.0, late=(0.0, 0.0), progress=0.0)
+    total, parts = method.generator_loss(dict(images))
+    E_x, E_y, G_x, G_y = method.players()[0][:4]
+    to_y, to_x = G_y(E_x(x) + 0.5), G_x(E_y(y) + 0.5)
+    codes = E_x(x), E_y(y), E_y(to_y), E_x(to_x)
+    kl = sum(0.5 * code.square().mean() for code in codes)
+    rec = F.l1_loss(G_x(codes[0] + 0.5), x) + F.l1_loss(G_y(codes[1] + 0.5), y)
+    cyc = F.l1_loss(G_x(codes[2] + 0.5), x) + F.l1_loss(G_y(codes[3] + 0.5), y)
+    gan = -method.D_x(to_x).mean() - method.D_y(to_y).mean()
+    torch.testing.assert_close(total, 10 * rec + 0.25 * kl + 3 * cyc + gan, rtol=1e-4, atol=1e-4)
+    assert set(parts) == {"rec", "kl", "gan", "cyc", "kl again"}
+    assert "D_y" in method.discriminator_loss(dict(images))[1]
 
 
 def test_without_weights_only_the_reconstruction_is_left():

@@ -9,6 +9,7 @@ from test_rehearsal import pictures, rehearsal_options
 
 from gantutor.data import to_float, to_uint8
 from gantutor.own import rehearsal, several
+from gantutor.own.hidden_pairs import Task
 
 CHANGES = {"negative": lambda images, generator: -images,
            "yellow": lambda images, generator: images * torch.tensor([1., 1, 0])[:, None, None]}
@@ -38,7 +39,7 @@ def test_each_domain_is_judged_with_its_own_code():
             return x + (code @ torch.tensor([0.5, 0.25, 0.125]))[:, None, None, None]
 
     x = torch.zeros(3, 3, 4, 6)
-    tasks = {name: rehearsal.Task(None, None, None, to_uint8(x), to_uint8(x + shift))
+    tasks = {name: Task(None, None, None, to_uint8(x), to_uint8(x + shift))
              for name, shift in (("quarter", 0.25), ("eighth", 0.125))}
     watch = several.WatchAll(tasks)
     watch(7, several.Averaged(Adds()), {})

@@ -1,0 +1,307 @@
+"""What notebooks 05, 07 and 08 compare: rows that differ in one thing, numbers only.
+
+The rules, held by a test: every method's network for x -> y has, within a tenth, as many
+parameters as the others'; every run has `STEPS` steps of its generators, batches of 16 and the
+rate 1e-3; a trick that one method uses is a row of its own for the others.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gantutor.autoencoders import (
+    Decoder,
+    Encoder,
+    decoder_stages,
+    encoder_stages,
+)
+from gantutor.data import AVATARS, to_float, varied
+from gantutor.data.avatars import ATTRIBUTES, records, sheet
+from gantutor.evaluate import textures
+from gantutor.evaluate.judges import train_classifier
+from gantutor.methods.common_space import shuffled_colours
+from gantutor.methods.cyclegan import CycleGAN
+from gantutor.methods.direct import Direct
+from gantutor.methods.dtn import DTN, Taught
+from gantutor.methods.supervised import Supervised
+from gantutor.models import SmallDiscriminator, SmallGenerator
+from gantutor.recipes import REMEDIES, common_space
+from gantutor.rows import Rung, constrained, fast, row
+from gantutor.vgg import vgg_features
+
+STEPS = 2000
+WIDTH = 34  # gives the direct family's generator as many parameters as an encoder and a decoder
+Drawer = partial(SmallGenerator, width=WIDTH, blocks=2, downs=2, skip=False)
+D = SmallDiscriminator
+Group = partial(SmallDiscriminator, group=4)
+
+
+def compared(make, pack=AVATARS, seeds=5, more=None, *, steps=STEPS, batch_size=16, **rest):
+    """A `Rung` under the rules of this file."""
+    return Rung(row(pack, make, steps, 1e-3, batch_size, **rest), seeds, more)
+
+
+# ------------------------------------------------------------------ what may be added to any method
+
+
+class Added(nn.Module):
+    """A method with something added. Everything else is the method's own."""
+
+    def __init__(self, method):
+        super().__init__()
+        self.method = method
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("method"), name)
+
+    @property
+    def progress(self):
+        return self.share
+
+    @progress.setter
+    def progress(self, share):
+        self.share = share
+        if hasattr(self.method, "progress"):
+            self.method.progress = share
+
+    def generator_loss(self, batch):
+        return self.method.generator_loss(batch)
+
+    def discriminator_loss(self, batch):
+        return self.method.discriminator_loss(batch)
+
+
+class WithShuffledColours(Added):
+    """Any method, with the shuffling of `common_space.ShuffledColours`, with the same schedule."""
+
+    share = 1.0
+
+    def __init__(self, method, shuffle=REMEDIES["shuffle"]):
+        super().__init__(method)
+        self.shuffle = shuffle
+
+    def generator_loss(self, batch):
+        share = self.shuffle * min(1.0, max(0.0, (0.5 - self.share) / 0.25))
+        if share:
+            batch |= {name: shuffled_colours(batch[name], share) for name in "xy"}
+        return super().generator_loss(batch)
+
+
+class WithPairs(Added):
+    """Any method, and L1 on a few pairs (x, y), uint8 (N, 3, H, W), in every step."""
+
+    share = 1.0
+
+    def __init__(self, method, x, y, weight=10.0):
+        super().__init__(method)
+        self.register_buffer("x", to_float(x))
+        self.register_buffer("y", to_float(y))
+        self.weight = weight
+
+    def generator_loss(self, batch):
+        total, parts = super().generator_loss(batch)
+        paired = F.l1_loss(self.method.translate(self.x).float(), self.y)
+        return total + self.weight * paired, parts | {"pairs": paired.detach()}
+
+
+# ------------------------------------------------------------------ a fixed network that reads X
+
+
+def roughened(images):
+    """Images (N, 3, H, W) in [-1, 1], each shifted, scaled, blurred and tinted at random.
+
+    Strong enough that a reader of pixel art cannot rely on where exactly a pixel lies; hues stay.
+    """
+    n = len(images)
+    scale, shift = 1 + 0.3 * (torch.rand(n) - 0.5), 0.3 * (torch.rand(n, 2) - 0.5)
+    matrix = torch.zeros(n, 2, 3)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
+    matrix[:, :, 2] = shift
+    moved = F.grid_sample(images, F.affine_grid(matrix, images.shape, False), "bilinear", "border",
+                          False)
+    soft = F.avg_pool2d(F.pad(moved, (1, 1, 1, 1), "replicate"), 3, 1)
+    moved = torch.lerp(moved, soft, torch.rand(n, 1, 1, 1))
+    grey = moved.mean(1, keepdim=True)
+    pale = grey + (0.6 + 0.6 * torch.rand(n, 1, 1, 1)) * (moved - grey)
+    light = (0.7 + 0.5 * torch.rand(n, 1, 1, 1)) * pale + 0.4 * (torch.rand(n, 1, 1, 1) - 0.5)
+    return (light + 0.05 * torch.randn(light.shape)).clamp(-1, 1)
+
+
+def reader(rough, steps=600):
+    """(encoder, heads) of a classifier of X's attributes, trained on X's labels, in eval mode.
+
+    rough: with `roughened` images. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
+    """
+    images, labels = sheet("train_x", 32), records("train_x")
+    net = nn.ModuleList([Encoder(encoder_stages(32, 16, 24)), nn.ModuleList(
+        nn.Linear(256, count) for count in ATTRIBUTES.values())])
+
+    def loss_of():
+        index = torch.randint(len(images), (32,))
+        seen = to_float(images[index])
+        code = net[0](roughened(seen) if rough else seen).flatten(1)
+        return sum(F.cross_entropy(head(code), labels[index, k]) for k, head in enumerate(net[1]))
+
+    return train_classifier(net, loss_of, steps, 1e-3)
+
+
+def share_read(net, images, people):
+    """How many of the attributes a `reader` reads right."""
+    with torch.no_grad():
+        code = net[0](images).flatten(1)
+    read = torch.stack([head(code).argmax(1) for head in net[1]], 1)
+    return (read == people).float().mean().item()
+
+
+def three_classes(width=24):
+    """DTN's discriminator: images (N, 3, 32, 32) -> logits (N, 3), without norm layers."""
+    layers = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for k in range(3):
+        layers += [nn.Conv2d(width << k, width << k + 1, 4, 2, 1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear((width << 3) * 4, 3))
+
+
+def dtn(rough, const=15.0, tid=15.0):
+    """A DTN whose f is a `reader`. `reads`: how much f reads of held-out X and Y."""
+    net = reader(rough)
+    method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
+                 lambda_const=const, lambda_tid=tid)
+    x, y, people, *_ = AVATARS.questions(32)[0]
+    method.reads = {f"f reads of {name}": share_read(net, images, people)
+                    for name, images in (("x", x), ("y", y))}
+    return method
+
+
+def taught(**weights):
+    """All remedies but the shuffling, and XGAN's teacher: a `reader`'s code of x."""
+    teacher = reader(False)[0]
+    start = common_space()
+    return fast(Taught(*start.players()[0], D_x=start.D_x, D_y=start.D_y, D_z=start.D_z,
+                       teacher=nn.Sequential(teacher, nn.Flatten()), d=256, **weights))
+
+
+# ------------------------------------------------------------------ a distance that sees mouths
+
+
+def by_detail(images, drawn, weight=4.0):
+    """L1 in which a pixel counts more the more it differs from its neighbourhood.
+
+    images, drawn: (N, 3, H, W). A pixel's weight is 1 + `weight` times its contrast, the distance
+    to the mean of the 3 x 3 pixels around it, in units of the image's mean contrast.
+    """
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
+    contrast = (images - soft).abs().mean(1, keepdim=True)
+    share = 1 + weight * contrast / contrast.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return (share * (images - drawn.float()).abs()).mean() / share.mean()
+
+
+class ByFeatures(nn.Module):
+    """L1 on pixels, and L1 on features of the course's VGG."""
+
+    def __init__(self, weight=0.5):
+        super().__init__()
+        self.vgg, self.weight = vgg_features("text", "relu2_2"), weight
+
+    def forward(self, images, drawn):
+        pixels = F.l1_loss(drawn.float(), images)
+        return pixels + self.weight * F.l1_loss(self.vgg(drawn).float(), self.vgg(images).float())
+
+
+# ------------------------------------------------------------------ the rows
+
+
+def supervised():
+    return fast(Supervised(Drawer()))
+
+
+def cyclegan():
+    return fast(CycleGAN(Drawer(), Drawer(), D(), D()))
+
+
+def direct():
+    return fast(Direct(Drawer(), Group(), pool_size=0))
+
+
+def vgg():
+    return fast(constrained(vgg_features, 1.0, Drawer, Group, pool_size=0))
+
+
+# A CycleGAN turned into "all remedies", one change after the other. They start at the network.
+CYCLE = {"lambda_kl": 0.0, "lambda_gan": 1.0, "lambda_cyc": REMEDIES["lambda_cyc"]}
+STEPWISE = {
+    "CycleGAN through codes": {"shared": 0, "lambda_rec": 0.0, "late": (0.0, 0.0)},
+    "and auto-encoders first": {"shared": 0},
+    "and shared layers": {},
+    "and D_z": {"lambda_dom": REMEDIES["lambda_dom"]},
+    "and semantic": {"lambda_dom": REMEDIES["lambda_dom"], "lambda_sem": REMEDIES["lambda_sem"]},
+    "and shuffling": REMEDIES}
+METHODS = {
+    "supervised": compared(supervised, paired=True),
+    "direct": compared(direct),
+    "VGG": compared(vgg),
+    "CycleGAN": compared(cyclegan),
+    **{name: compared(partial(common_space, **{**CYCLE, **weights}))
+       for name, weights in STEPWISE.items()},
+    **{f"{name}, shuffled": compared(lambda make=make: WithShuffledColours(make()))
+       for name, make in (("direct", direct), ("VGG", vgg), ("CycleGAN", cyclegan))},
+    "XGAN's teacher": compared(partial(taught, **{name: value for name, value in REMEDIES.items()
+                                                  if name != "shuffle"})),
+    "DTN, f reads X": compared(partial(dtn, False), more=lambda method: method.reads),
+    "DTN, f reads both": compared(partial(dtn, True), more=lambda method: method.reads)}
+
+# Notebook 07: cycle x semantic, with D_x, D_y and D_z in every cell, on a texture that only X has.
+CELLS = {"neither": (), "cycle": ("lambda_cyc",), "semantic": ("lambda_sem",),
+         "both": ("lambda_cyc", "lambda_sem")}
+ALWAYS = {name: value for name, value in REMEDIES.items()
+          if name not in ("lambda_cyc", "lambda_sem")}
+TEXTURES = {f"texture, {cell}": compared(
+    partial(common_space, **ALWAYS, **{name: REMEDIES[name] for name in names}),
+    varied.TEXTURED, more=textures.readings) for cell, names in CELLS.items()}
+TEXTURES["texture, CycleGAN"] = compared(cyclegan, varied.TEXTURED, more=textures.readings)
+
+all_remedies = partial(common_space, **REMEDIES)
+BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family
+# Notebook 08.
+DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired=make is supervised)
+           for step, pack in varied.RECOLOURED.items()
+           for name, make in (BOTH | {"supervised": supervised}).items()}
+PAIRS = {f"{count} pairs": compared(supervised, varied.few(count), 3, paired=True,
+                                    batch_size=min(count, 16))
+         for count in (1, 5, 20, 100, 500)}
+
+
+def with_pairs(make, count):
+    stacks = varied.few(count).paired(32, 1, 0).stacks
+    return WithPairs(make(), stacks["x"], stacks["y"])
+
+
+PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5), seeds=3)
+          for name, make in BOTH.items()}
+FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
+    ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
+    for name, make in (("all remedies", all_remedies),
+                       ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
+SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3)
+           for share in (0.1, 0.5, 0.9) for name, make in BOTH.items()}
+FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
+         for count in (25, 100, 400) for name, make in BOTH.items()}
+
+# What is chosen on validation: DTN's weights, and the reconstruction that keeps mouths.
+VALIDATION = AVATARS.on_validation()
+CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, tid), VALIDATION, 2,
+                                                      steps=1000)
+          for const in (1.0, 15.0) for tid in (15.0, 60.0)}
+DISTANCES: dict[str, Callable] = {
+    "L1": lambda: F.l1_loss, "detail 4": lambda: by_detail,
+    "detail 16": lambda: partial(by_detail, weight=16.0), "features": ByFeatures}
+CHOSEN |= {f"choose: mouth, {name}": compared(
+    lambda distance=distance: common_space(**REMEDIES, distance=distance()), VALIDATION, 2)
+    for name, distance in DISTANCES.items()}
+
+COMPARED = (METHODS | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER)

@@ -1,0 +1,161 @@
+"""The avatars with one thing changed: how far Y is, what is frequent, what only X has, how many.
+
+Every pack is judged on the same 300 people as `AVATARS`, at 32 px. The labels are read only to say
+who trains; they are in no batch.
+"""
+
+import functools
+import json
+
+import torch
+from torch.nn import functional as F
+
+from gantutor.data.avatars import ATTRIBUTES, AVATARS, records, sheet
+from gantutor.data.batches import Paired, Unpaired, to_float, to_uint8
+from gantutor.data.packs import Question, grainy, load_sheet, not_quite_y
+from gantutor.saving import data_folder
+
+SIZE = 32
+
+
+def _made(x, y, true_y, **rest):
+    """`AVATARS` with other training images. x, y, true_y: () -> uint8 (N, 3, 32, 32)."""
+    return AVATARS._replace(unpaired=lambda size, batch_size=16, seed=0: Unpaired(
+        x(), y(), batch_size, seed), paired=lambda size, batch_size=16, seed=0: Paired(
+            x(), true_y(), batch_size, seed), **rest)
+
+
+def _usual(name):
+    """() -> a sheet of the avatars."""
+    return lambda: sheet(name, SIZE)
+
+
+# ------------------------------------------------------------------ how far Y is
+
+
+def outlined(images):
+    """A pixel whose right or lower neighbour has another colour gets dark: uint8 (N, 3, H, W)."""
+    edge = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
+    edge[..., :-1] |= (images[..., 1:] != images[..., :-1]).any(1, keepdim=True)
+    edge[..., :-1, :] |= (images[..., 1:, :] != images[..., :-1, :]).any(1, keepdim=True)
+    return torch.where(edge, images // 3, images)
+
+
+@functools.cache
+def _recoloured(name, drawn):
+    """Pixel art in voxel art's colours, with an outline or without: uint8 (N, 3, 32, 32)."""
+    part = {"train_y": "train_y", "hidden_train": "train_x"}.get(name)
+    count = len(records(part)) if part else 300
+    images = load_sheet(data_folder() / "avatars" / f"palette_{name}_32.webp", count, SIZE)
+    return drawn(images)
+
+
+def _dial(name, drawn):
+    """The pack of one step of the dial. drawn: what is done to the recoloured pixel art."""
+    def asked(x, y, part):
+        people = records(part)
+        return lambda size: [Question(to_float(sheet(x, SIZE)), to_float(_recoloured(y, drawn)),
+                                      people, people)]
+
+    def judged(size, generator):
+        x, y = sheet("train_x", SIZE), _recoloured("hidden_train", drawn)
+        people = records("train_x")
+
+        def draw():
+            index = torch.randint(len(x), (64,), generator=generator)
+            real_x, real_y = to_float(x[index]), to_float(y[index])
+            fake = torch.cat([real_x[:32], not_quite_y(real_x, real_y, generator, True)[32:]])
+            return grainy(torch.cat([real_y, fake])), torch.arange(128) < 64, people[index]
+
+        return draw
+
+    return _made(_usual("train_x"), lambda: _recoloured("train_y", drawn),
+                 lambda: _recoloured("hidden_train", drawn), name=name, jury=False, judged=judged,
+                 questions=asked("hidden_x", "hidden_y", "held_out"),
+                 validation=asked("validation_x", "validation_y", "validation"))
+
+
+# Other colours; then dark outlines too; the whole change, another style, is that of `AVATARS`.
+RECOLOURED = {"palette": _dial("palette", lambda images: images),
+              "outline": _dial("outline", outlined)}
+
+# ------------------------------------------------------------------ what only X has
+
+
+def background(images):
+    """(N, 1, H, W) bool: where an image of pixel art has the colour of its upper left corner."""
+    return (images == images[..., :1, :1]).all(1, keepdim=True)
+
+
+def texture(count, strength=0.3, seed=0):
+    """Smooth random brightness, (count, 1, 32, 32): mean 0, standard deviation `strength`."""
+    coarse = torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    smooth = F.interpolate(coarse, SIZE, mode="bicubic")
+    return strength * (smooth - smooth.mean((2, 3), True)) / smooth.std((2, 3), keepdim=True)
+
+
+def texture_of(name):
+    """The textures of a sheet, (N, 1, 32, 32)."""
+    seed = ("train_x", "hidden_x", "validation_x").index(name)
+    return texture(len(sheet(name, SIZE)), seed=seed)
+
+
+@functools.cache
+def textured(name):
+    """A sheet of pixel art whose backgrounds have a random texture, each its own: uint8."""
+    images = sheet(name, SIZE)
+    return to_uint8(to_float(images) + background(images) * texture_of(name))
+
+
+def _asked_textured(name, true, part):
+    return lambda size: [Question(to_float(textured(name)), to_float(sheet(true, SIZE)),
+                                  records(part), records(part))]
+
+
+# Y has plain backgrounds, and nothing in it says which texture X had.
+TEXTURED = _made(lambda: textured("train_x"), _usual("train_y"), _usual("hidden_train"),
+                 questions=_asked_textured("hidden_x", "hidden_y", "held_out"),
+                 validation=_asked_textured("validation_x", "validation_y", "validation"))
+
+# ------------------------------------------------------------------ what is frequent, how many
+
+
+def unequal_records():
+    """The records of `UNEQUAL`'s people, {"train_x", "train_y"}, as `avatars.records` has them."""
+    return json.loads((data_folder() / "avatars" / "unequal.json").read_text())
+
+
+def _unequal(name):
+    count = len(unequal_records()["train_x"])
+    return load_sheet(data_folder() / "avatars" / f"unequal_{name}_32.webp", count, SIZE)
+
+
+# 1,000 faces a domain. The most frequent colours come two and a half to three times as often as
+# the rarest; no two are equally frequent.
+UNEQUAL = _made(*(functools.partial(_unequal, name)
+                  for name in ("train_x", "train_y", "hidden_train")))
+
+
+def few(count):
+    """The first `count` faces of X and of Y only."""
+    return _made(*(functools.partial(sheet, name, SIZE, count)
+                   for name in ("train_x", "train_y", "hidden_train")))
+
+
+WITH_GLASSES = 1050  # faces a domain
+
+
+def _some_with_glasses(name, part, share):
+    """WITH_GLASSES faces of a sheet, `share` of them with glasses."""
+    glasses = records(part)[:, list(ATTRIBUTES).index("glasses")] == 1
+    many = round(share * WITH_GLASSES)
+    chosen = [kind.nonzero()[:, 0][:count]
+              for kind, count in ((glasses, many), (~glasses, WITH_GLASSES - many))]
+    return sheet(name, SIZE)[torch.cat(chosen).sort().values]
+
+
+def glasses_in_y(share):
+    """Half of X has glasses, and `share` of Y (at most .9)."""
+    return _made(lambda: _some_with_glasses("train_x", "train_x", 0.5),
+                 lambda: _some_with_glasses("train_y", "train_y", share),
+                 lambda: _some_with_glasses("hidden_train", "train_x", 0.5))
