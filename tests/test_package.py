@@ -15,7 +15,7 @@ from PIL import Image
 import gantutor
 from gantutor import __main__ as command_line
 from gantutor import runs
-from gantutor.data import AVATARS, FACES
+from gantutor.data import AVATARS, FACES, varied
 from gantutor.recipes import FURTHER, LADDER
 
 ROOT = Path(__file__).parent.parent
@@ -133,7 +133,7 @@ def test_judges_are_trained_for_the_packs_that_have_one(monkeypatch, capsys):
     assert trained == [] and juries == [AVATARS, AVATARS.at(64)]
     juries.clear()
     command_line.main(["judges"])
-    assert trained == [AVATARS, AVATARS.at(64), FACES, FACES.at(64)]
+    assert trained == [AVATARS, AVATARS.at(64), FACES, FACES.at(64), *varied.RECOLOURED.values()]
     assert juries == [AVATARS, AVATARS.at(64)]
 
 

@@ -6,7 +6,7 @@ no pair translate the first into the second. Then the hidden pairs say how well 
 
 It can tell which method copes with *this kind of change on your kind of picture*, how long a run
 takes here, and when the error stops falling. It cannot tell whether your real change is of that
-kind: a change that no row resembles, or that moves shapes further, may order the methods otherwise.
+kind: another change may order the methods otherwise, and mostly does.
 """
 
 import argparse
@@ -27,6 +27,14 @@ from gantutor.own.several import rehearse_several
 from gantutor.own.sources import evenly
 from gantutor.own.training import found_device, positive
 
+WORTH = """\
+How far does it carry over? On six tasks of the course whose pairs are known, none of them a change
+of the table above (three seeds, 32 px, `python -m gantutor.own.worth`), not far. The order of four
+methods agreed with the truth with a rank correlation of +0.11. The method that a rehearsal puts
+first was 27 % farther from the truth than the best one; always taking CycleGAN 21 %, drawing lots
+47 %. Whether a method beats six colour numbers was right in 51 % of the cases, and when to stop did
+not carry over at all (-0.05). So trust a column for the change that it names. For another change
+begin with CycleGAN, and look at what it does."""
 USUAL = ("direct", "vgg", "cyclegan")
 MOST = 2000
 
@@ -136,7 +144,7 @@ def act(options):
             print(f"\n{text}{table({name: case['rows'] for name, case in cases.items()})}\n")
             say_when_to_stop(cases, size, device)
     alike = say_what_is_best(options, pictures, found) if found else None
-    print(__doc__[__doc__.index("It can tell"):])
+    print(f"{__doc__[__doc__.index('It can tell'):]}\n{WORTH}")
     out = Path(options.out)
     cases = found | {f"{name} of three": case for name, case in many.items()}
     write_json(out / "rehearsal.json", {"command": getattr(options, "typed", ""), "alike": alike,

@@ -11,7 +11,7 @@ import torch
 
 from gantutor import runs
 from gantutor.data import AVATARS, DIAL, INK, MONOCHROMES, RETRO, to_float, to_uint8
-from gantutor.own.hidden_pairs import CEILING, Task, references, run, stopped_falling
+from gantutor.own.hidden_pairs import CEILING, SIX, Task, references, run, stopped_falling
 from gantutor.own.plans import plan
 from gantutor.own.rehearsal import described, nearest, ranking, rehearse
 
@@ -103,12 +103,16 @@ def rank_correlation(one, other):
 
 
 def compared(case, seed, points=None):
-    """One case and seed: {"order", "order of all", "stop", "alike", "best", "loss", ...}.
+    """One case and seed: what the forecast said, and what full runs found, a dict.
 
-    order: rank correlation of the methods' errors, on the change that looks most alike; order of
-    all: by the mean over all changes. stop: pairs (forecast, truth) of the share of a run after
-    which the error stopped falling. loss: how much farther, as a share of the best method's error,
-    the method is that the forecast puts first.
+    "alike": the change that looks most like this case. "order": rank correlation of the methods'
+    errors, of the forecast on that change and the truth; "order of all": of the forecast's mean
+    over all changes. "farther": by how much the method that the forecast puts first is farther
+    from the truth than the best, as a share of the best's error; "usual": the same for CycleGAN,
+    always; "by lot": the mean over the methods. "beats": a pair of bools a method, forecast and
+    truth: nearer than six colour numbers? "stop": a pair a method, the shares of the run after
+    which the error stopped falling. "stopped": the error where the forecast stops, as a share of
+    that at the end. "errors": of the full runs, with their references.
     """
     points = runs.points(FILE) if points is None else points
     truth = {p["method"]: p for p in points if p.get("case") == case and p["seed"] == seed}
@@ -116,30 +120,76 @@ def compared(case, seed, points=None):
                     and p["seed"] == seed)
     changes = forecast["changes"]
     alike = nearest(forecast["cases"][case], {k: v["likeness"] for k, v in changes.items()})
-    errors = [truth[method]["errors"][-1] for method in METHODS]
     rows = {name: found["rows"] for name, found in changes.items()}
-    orders = ranking(rows, [alike]), ranking(rows)
-    stop = [tuple(stopped_falling(run["steps"], run["errors"]) / run["steps"][-1]
-                  for run in (changes[alike]["runs"][method], truth[method]))
-            for method in METHODS]
-    best = min(errors)
-    return {"order": rank_correlation([orders[0].index(m) for m in METHODS], errors),
-            "order of all": rank_correlation([orders[1].index(m) for m in METHODS], errors),
-            "first": orders[0][0], "best": METHODS[errors.index(best)], "alike": alike,
-            "loss": truth[orders[0][0]]["errors"][-1] / best - 1, "stop": stop,
-            "errors": dict(zip(METHODS, errors, strict=True)) | truth["direct"]["rows"] | {
-                CEILING: truth[CEILING]["errors"][-1]}}
+    errors = {method: truth[method]["errors"][-1] for method in METHODS}
+    six, best = truth["direct"]["rows"][SIX], min(errors.values())
+    orders = {"order": ranking(rows, [alike]), "order of all": ranking(rows)}
+    stop, stopped = [], []
+    for method in METHODS:
+        short, full = changes[alike]["runs"][method], truth[method]
+        stop.append(tuple(stopped_falling(run["steps"], run["errors"]) / run["steps"][-1]
+                          for run in (short, full)))
+        index = round(stop[-1][0] * (len(full["errors"]) - 1))
+        stopped.append(full["errors"][index] / full["errors"][-1])
+    farther = {method: error / best - 1 for method, error in errors.items()}
+    return {"alike": alike, "farther": farther[orders["order"][0]], "usual": farther["cyclegan"],
+            "by lot": sum(farther.values()) / len(farther), "stop": stop, "stopped": stopped,
+            "beats": [(rows[alike][method] < rows[alike][SIX], errors[method] < six)
+                      for method in METHODS],
+            "errors": truth["direct"]["rows"] | errors | {CEILING: truth[CEILING]["errors"][-1]},
+            **{name: rank_correlation([order.index(method) for method in METHODS],
+                                      list(errors.values())) for name, order in orders.items()}}
+
+
+def summary(points=None):
+    """What the cases say together: a dict of means over all cases and seeds."""
+    found = [compared(case, seed, points) for case in CASES for seed in range(SEEDS)]
+
+    def mean(values):
+        values = list(values)
+        return sum(values) / len(values)
+
+    beats, stop = ([pair for f in found for pair in f[name]] for name in ("beats", "stop"))
+    return {**{name: mean(f[name] for f in found)
+               for name in ("order", "order of all", "farther", "usual", "by lot")},
+            "beats, right": mean(said == true for said, true in beats),
+            "beats, by guessing": max(share := mean(true for _, true in beats), 1 - share),
+            "stop": rank_correlation(*map(list, zip(*stop, strict=True))),
+            "stopped": mean(value for f in found for value in f["stopped"])}
 
 
 def table(points=None):
-    """The table as lines of text: a row a case, the seeds' numbers side by side."""
-    lines = [f"{'case':12}{'most alike':14}{'order, alike':>24}{'order, all':>24}"
-             f"{'farther than the best':>26}"]
+    """The table as lines of text: a row a case, the seeds' numbers side by side; then the means."""
+    def numbers(found, name, form):
+        return " ".join(format(f[name], form) for f in found)
+
+    lines = [f"{'case':12}{'order, alike':>18}{'order, all':>18}{'first by forecast':>20}"
+             f"{'always CycleGAN':>18}{'by lot':>16}"]
     for case in CASES:
         found = [compared(case, seed, points) for seed in range(SEEDS)]
-        columns = [" ".join(f"{f[key]:+.2f}" for f in found) for key in ("order", "order of all")]
-        lines.append(f"{case:12}{found[0]['alike']:14}{columns[0]:>24}{columns[1]:>24}"
-                     f"{' '.join(format(f['loss'], '.0%') for f in found):>26}")
+        lines.append(f"{case:12}{numbers(found, 'order', '+.1f'):>18}"
+                     f"{numbers(found, 'order of all', '+.1f'):>18}"
+                     f"{numbers(found, 'farther', '.0%'):>20}{numbers(found, 'usual', '.0%'):>18}"
+                     f"{numbers(found, 'by lot', '.0%'):>16}")
+    means = summary(points)
+    lines += [f"{'mean':12}{means['order']:>+18.2f}{means['order of all']:>+18.2f}"
+              f"{means['farther']:>20.0%}{means['usual']:>18.0%}{means['by lot']:>16.0%}",
+              "order: rank correlation of four methods' errors, three seeds; percent: farther from "
+              "the truth than the best method.",
+              f"Nearer than six colour numbers or not: right in {means['beats, right']:.0%} of all "
+              f"cases (the commoner answer alone: {means['beats, by guessing']:.0%}).",
+              f"When to stop: rank correlation {means['stop']:+.2f}; stopped there, a full run has "
+              f"{means['stopped']:.0%} of its error at the end."]
+    return "\n".join(lines)
+
+
+def errors(points=None):
+    """The full runs behind the table, as lines of text: every row, three seeds."""
+    lines = []
+    for case in CASES:
+        found = [compared(case, seed, points)["errors"] for seed in range(SEEDS)]
+        lines += [case, *(f"  {row:20}" + " ".join(f"{f[row]:.3f}" for f in found)
+                          for row in found[0])]
     return "\n".join(lines)
 
 
@@ -148,7 +198,8 @@ def main():
     options.add_argument("--ship", action="store_true", help="for the course's developers: write "
                                                              "into data/")
     measure(ship := options.parse_args().ship)
-    print(table(runs.points(FILE, ship)))
+    print(errors(points := runs.points(FILE, ship)))
+    print(table(points))
 
 
 if __name__ == "__main__":
