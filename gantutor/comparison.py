@@ -12,17 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor.autoencoders import (
-    Decoder,
-    Encoder,
-    decoder_stages,
-    encoder_stages,
-)
+from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, to_float, varied
-from gantutor.data.avatars import ATTRIBUTES, records, sheet
-from gantutor.evaluate import textures
-from gantutor.evaluate.judges import train_classifier
-from gantutor.methods.common_space import shuffled_colours
+from gantutor.data.avatars import ATTRIBUTES
+from gantutor.evaluate import counts, read_attributes, says_y, textures
+from gantutor.evaluate.metrics import cramers_v, spread
+from gantutor.evaluate.readers import read_by, reader, share_read
+from gantutor.methods.common_space import CoGAN, shuffled_colours
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.dtn import DTN, Taught
@@ -30,6 +26,7 @@ from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.recipes import REMEDIES, common_space
 from gantutor.rows import Rung, constrained, fast, row
+from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
 
 STEPS = 2000
@@ -113,52 +110,6 @@ class WithPairs(Added):
 # ------------------------------------------------------------------ a fixed network that reads X
 
 
-def roughened(images):
-    """Images (N, 3, H, W) in [-1, 1], each shifted, scaled, blurred and tinted at random.
-
-    Strong enough that a reader of pixel art cannot rely on where exactly a pixel lies; hues stay.
-    """
-    n = len(images)
-    scale, shift = 1 + 0.3 * (torch.rand(n) - 0.5), 0.3 * (torch.rand(n, 2) - 0.5)
-    matrix = torch.zeros(n, 2, 3)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
-    matrix[:, :, 2] = shift
-    moved = F.grid_sample(images, F.affine_grid(matrix, images.shape, False), "bilinear", "border",
-                          False)
-    soft = F.avg_pool2d(F.pad(moved, (1, 1, 1, 1), "replicate"), 3, 1)
-    moved = torch.lerp(moved, soft, torch.rand(n, 1, 1, 1))
-    grey = moved.mean(1, keepdim=True)
-    pale = grey + (0.6 + 0.6 * torch.rand(n, 1, 1, 1)) * (moved - grey)
-    light = (0.7 + 0.5 * torch.rand(n, 1, 1, 1)) * pale + 0.4 * (torch.rand(n, 1, 1, 1) - 0.5)
-    return (light + 0.05 * torch.randn(light.shape)).clamp(-1, 1)
-
-
-def reader(rough, steps=600):
-    """(encoder, heads) of a classifier of X's attributes, trained on X's labels, in eval mode.
-
-    rough: with `roughened` images. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
-    """
-    images, labels = sheet("train_x", 32), records("train_x")
-    net = nn.ModuleList([Encoder(encoder_stages(32, 16, 24)), nn.ModuleList(
-        nn.Linear(256, count) for count in ATTRIBUTES.values())])
-
-    def loss_of():
-        index = torch.randint(len(images), (32,))
-        seen = to_float(images[index])
-        code = net[0](roughened(seen) if rough else seen).flatten(1)
-        return sum(F.cross_entropy(head(code), labels[index, k]) for k, head in enumerate(net[1]))
-
-    return train_classifier(net, loss_of, steps, 1e-3)
-
-
-def share_read(net, images, people):
-    """How many of the attributes a `reader` reads right."""
-    with torch.no_grad():
-        code = net[0](images).flatten(1)
-    read = torch.stack([head(code).argmax(1) for head in net[1]], 1)
-    return (read == people).float().mean().item()
-
-
 def three_classes(width=24):
     """DTN's discriminator: images (N, 3, 32, 32) -> logits (N, 3), without norm layers."""
     layers = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -190,15 +141,16 @@ def taught(**weights):
 
 
 def by_detail(images, drawn, weight=4.0):
-    """L1 in which a pixel counts more the more it differs from its neighbourhood.
+    """L1, and more of it where a pixel differs from its neighbourhood.
 
     images, drawn: (N, 3, H, W). A pixel's weight is 1 + `weight` times its contrast, the distance
-    to the mean of the 3 x 3 pixels around it, in units of the image's mean contrast.
+    to the mean of the 3 x 3 pixels around it, in units of the image's mean contrast. So flat
+    pixels count as in L1.
     """
     soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
     contrast = (images - soft).abs().mean(1, keepdim=True)
     share = 1 + weight * contrast / contrast.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
-    return (share * (images - drawn.float()).abs()).mean() / share.mean()
+    return (share * (images - drawn.float()).abs()).mean()
 
 
 class ByFeatures(nn.Module):
@@ -255,6 +207,43 @@ METHODS = {
     "DTN, f reads X": compared(partial(dtn, False), more=lambda method: method.reads),
     "DTN, f reads both": compared(partial(dtn, True), more=lambda method: method.reads)}
 
+# Notebook 05: CoGAN, which cannot translate. Do the two pictures of one z show the same person?
+
+
+def cogan(shared):
+    _, _, G_x, G_y = coders(shared, 32, 16, 24)
+    return fast(CoGAN(G_x, G_y, *(SmallDiscriminator(width=24, layers=4) for _ in range(2))))
+
+
+def agreeing(method, seed=0):
+    """How often the pictures of a pair agree, attribute by attribute, and two references.
+
+    X is read by a `reader`, Y by the panel's judge. "pairs agree": on 300 pairs that the method
+    draws. "strangers agree": x of one pair, y of the next. "real pairs agree": both readers on the
+    held-out people. "information": mean of Cramér's V of what is read of x and of y. "domain
+    reached": the share of the drawn y that the judge takes for Y.
+    """
+    seed_everything(seed)
+    with torch.no_grad():
+        x, y = method.sample(300)
+    net, held_out = reader(False), AVATARS.questions(32)[0]
+    read, seen = read_by(net, x), read_attributes(y, AVATARS)
+    same = (read == seen).float().mean(0)
+    true = read_by(net, held_out.x) == read_attributes(held_out.y, AVATARS)
+    told = [cramers_v(counts(read[:, k], seen[:, k], size))
+            for k, size in enumerate(ATTRIBUTES.values())]
+    return {"pairs agree": same.mean().item(),
+            "strangers agree": (read == seen.roll(1, 0)).float().mean().item(),
+            "real pairs agree": true.float().mean().item(),
+            "information": sum(told) / len(told),
+            "domain reached": says_y(y, AVATARS).float().mean().item(),
+            "diversity": spread(y) / spread(held_out.y),
+            "by attribute": dict(zip(ATTRIBUTES, same.tolist(), strict=True))}
+
+
+DRAWN = {f"CoGAN, {shared} shared": Rung(compared(partial(cogan, shared)).recipe._replace(
+    judge=agreeing), 3) for shared in (0, 2)}
+
 # Notebook 07: cycle x semantic, with D_x, D_y and D_z in every cell, on a texture that only X has.
 CELLS = {"neither": (), "cycle": ("lambda_cyc",), "semantic": ("lambda_sem",),
          "both": ("lambda_cyc", "lambda_sem")}
@@ -298,10 +287,10 @@ CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, 
                                                       steps=1000)
           for const in (1.0, 15.0) for tid in (15.0, 60.0)}
 DISTANCES: dict[str, Callable] = {
-    "L1": lambda: F.l1_loss, "detail 4": lambda: by_detail,
-    "detail 16": lambda: partial(by_detail, weight=16.0), "features": ByFeatures}
+    "L1": lambda: F.l1_loss, "detail 1": lambda: partial(by_detail, weight=1.0),
+    "detail 4": lambda: by_detail, "features": ByFeatures}
 CHOSEN |= {f"choose: mouth, {name}": compared(
     lambda distance=distance: common_space(**REMEDIES, distance=distance()), VALIDATION, 2)
     for name, distance in DISTANCES.items()}
 
-COMPARED = (METHODS | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER)
+COMPARED = (METHODS | DRAWN | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER)

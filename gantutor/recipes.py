@@ -212,9 +212,10 @@ SHARING = {
                      encoder_sees_flag=True),
     "4 shared": rung(STEPS, 5, readings, make=partial(common_space, 4),
                      encoder_sees_flag=True),
-    # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks.
-    "UNIT": rung(STEPS, 2, readings, make=partial(common_space, 2), lambda_kl=0.01,
-                 lambda_gan=1.0, lambda_cyc=10.0),
+    # Liu, Breuel, Kautz, NeurIPS 2017, section 3: their weights, on this course's networks. Every
+    # term is on from the first step, as in their code.
+    "UNIT": rung(STEPS, 5, readings, make=partial(common_space, 2), lambda_kl=0.01,
+                 lambda_gan=1.0, lambda_cyc=10.0, late=(0.0, 0.0)),
 }
 # Notebook 06: encoders that do not see the domain, and codes under stronger noise.
 NOISY = {"lambda_kl": 0.5}

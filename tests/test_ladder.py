@@ -47,7 +47,8 @@ def test_the_weights_of_every_rung():
     quiet = COMMON | dict.fromkeys(
         ("lambda_dom", "lambda_gan", "lambda_cyc", "lambda_sem", "shuffle"), 0.0)
     expected = {name: quiet | {"lambda_kl": 0.1} for name in SHARING}
-    expected["UNIT"] = quiet | {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0}
+    expected["UNIT"] = quiet | {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0,
+                                "late": (0.0, 0.0)}  # everything from the first step on
     expected["sharing, noisy"] = quiet | {"lambda_kl": 0.5}
     expected["aligned"] = quiet | {"lambda_kl": 0.5, "lambda_dom": 2.0}
     expected["reversed"] = {"lambda_rec": 10.0, "lambda_kl": 0.5, "lambda_dom": 2.0}
@@ -98,7 +99,7 @@ def test_a_reversed_rung_has_no_second_player():
 
 def test_seeds_and_further_numbers_of_the_ladder():
     seeds = {name: rung.seeds for name, rung in LADDER.items()}
-    five = {"unlinked", "4 shared", "aligned", "all remedies, live", "all remedies"}
+    five = {"unlinked", "4 shared", "UNIT", "aligned", "all remedies, live", "all remedies"}
     assert {name for name, count in seeds.items() if count == 5} == five
     read = {name for name, rung in LADDER.items() if rung.more is recipes.readings}
     assert read == set(SHARING | ALIGNMENT)

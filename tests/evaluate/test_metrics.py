@@ -120,6 +120,28 @@ def test_high_frequency_energy_by_hand():
     assert metrics.high_frequency_energy(chess.expand(2, 3, 6, 7)) == pytest.approx(64)
 
 
+def test_speckle_is_no_sharpness():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(4, 3, 20, 30, generator=generator) * 2 - 1
+    assert metrics.edges(truth, truth) == pytest.approx((1, 0), abs=1e-6)
+    assert metrics.edges(0.25 * truth + 0.5, truth) == pytest.approx((0.25, 0), abs=1e-6)
+    flat = torch.zeros_like(truth)
+    assert metrics.edges(flat, truth) == pytest.approx((0, 0), abs=1e-6)
+    noise = torch.rand(4, 3, 20, 30, generator=generator) * 2 - 1
+    in_place, speckle = metrics.edges(noise, truth)
+    assert abs(in_place) < 0.05 and speckle == pytest.approx(1, abs=0.1)  # as much energy
+    assert metrics.high_frequency_energy(noise) == pytest.approx(
+        metrics.high_frequency_energy(truth), rel=0.1)  # which cannot tell the two apart
+    in_place, speckle = metrics.edges(0.5 * truth + noise, truth)
+    assert in_place == pytest.approx(0.5, abs=0.05) and speckle == pytest.approx(1, abs=0.1)
+    # By hand: a dot, and a dot one pixel off. Responses -4 at the dot and 1 around it.
+    dot, off = torch.zeros(2, 1, 3, 7, 9)
+    dot[..., 3, 3], off[..., 3, 4] = 1, 1
+    assert metrics.edges(off, dot) == pytest.approx((-8 / 20, (20 - 64 / 20) / 20), abs=1e-6)
+    with pytest.raises(ValueError, match="shapes differ"):
+        metrics.edges(dot, truth)
+
+
 # ------------------------------------------------------- what one variable tells
 
 
