@@ -160,6 +160,37 @@ def points(rows, key="hidden-pair L1", references=()):
     return figure
 
 
+def bars(rows, title=None, width=8.0):
+    """Figure of lying bars, cut into shares: {row: {share's name: number, the sum is 1}}.
+
+    A row may be a list of such dicts, one per seed: then their mean is drawn, and a dot where the
+    first share of each seed ends. Of at most three shares the last is grey.
+    """
+    lists = {name: found if isinstance(found, list) else [found] for name, found in rows.items()}
+    figure, axis = plt.subplots(figsize=(width, 0.34 * len(rows) + 0.9), dpi=110)
+    names = list(next(iter(lists.values()))[0])
+    colors = [PALETTE[2], PALETTE[1], "#cccccc"]
+    left = np.zeros(len(lists))
+    for name, color in zip(names, colors, strict=False):
+        shares = np.array([np.mean([one[name] for one in found]) for found in lists.values()])
+        axis.barh(range(len(lists)), shares, left=left, color=color, label=name, height=0.7)
+        left += shares
+    for at, found in enumerate(lists.values()):
+        if len(found) > 1:
+            axis.scatter([one[names[0]] for one in found], [at] * len(found), s=9, color=INK,
+                         zorder=3)
+    axis.set_yticks(range(len(lists)), lists, fontsize=8)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1))
+    axis.legend(fontsize=8, ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    axis.spines[["top", "right"]].set_visible(False)
+    if title:
+        axis.set_title(title, fontsize=11, loc="right")
+    figure.tight_layout(pad=0.4)
+    plt.close(figure)
+    return figure
+
+
 def heatmaps(matrices, names=None, width=10.0):
     """Figure of confusion matrices side by side, rows normalised: {title: (n, n) counts}."""
     figure, axes = plt.subplots(1, len(matrices), figsize=(width, width / len(matrices) + 0.3),

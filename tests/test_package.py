@@ -141,7 +141,7 @@ def test_every_judge_that_is_trained_ships_and_no_other():
     assert {name for name in runs.shipped() if name.startswith("judges/")} == {
         f"judges/{name}.safetensors" for name in (
             "avatars_32", "avatars_64", "faces_32", "faces_64", "avatars_32_jury",
-            "avatars_64_jury")}
+            "avatars_64_jury", "palette_32", "outline_32")}
 
 
 def test_references_are_measured_into_data(monkeypatch):

@@ -133,3 +133,20 @@ def test_a_table_has_a_row_a_method_and_a_column_a_number():
                             ["CycleGAN", "0.150 ± 0.050", "3.000 ± 1.000"]]
     assert "lower is better</caption>" in table.data
     assert cells(show.panel_table(rows, keys=["KID"]))[0] == ["", "KID"]
+
+
+# ------------------------------------------------------------------ shares
+
+
+def test_bars_are_shares_end_to_end_and_dots_are_seeds():
+    figure = show.bars({"one": {"kept": 0.5, "permuted": 0.3, "lost": 0.2},
+                        "two": [{"kept": 0.2, "permuted": 0.0, "lost": 0.8},
+                                {"kept": 0.4, "permuted": 0.2, "lost": 0.4}]})
+    axis = figure.axes[0]
+    found = [(round(bar.get_x(), 6), round(bar.get_width(), 6)) for bar in axis.patches]
+    assert found == [(0, 0.5), (0, 0.3), (0.5, 0.3), (0.3, 0.1), (0.8, 0.2), (0.4, 0.6)]
+    dots = [tuple(dot) for group in axis.collections for dot in group.get_offsets().tolist()]
+    assert dots == [(0.2, 1), (0.4, 1)]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["one", "two"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["kept", "permuted",
+                                                                           "lost"]

@@ -24,9 +24,9 @@ from gantutor.evaluate.metrics import (
 )
 from gantutor.evaluate.two_sample import style, told_apart
 
-__all__ = ["chance", "confusion", "counts", "do_nothing", "edit_numbers", "held_out_pairs",
-           "in_batches", "judge_accuracy", "load_judge", "panel", "read_attributes", "says_y",
-           "sharpness", "told_apart", "translation_numbers"]
+__all__ = ["chance", "confusion", "counts", "do_nothing", "edit_numbers", "fates",
+           "held_out_pairs", "in_batches", "judge_accuracy", "load_judge", "panel",
+           "read_attributes", "says_y", "sharpness", "told_apart", "translation_numbers"]
 
 
 @functools.lru_cache(maxsize=8)
@@ -169,6 +169,24 @@ def judge_accuracy(pack):
         right = read_attributes(y, pack) == torch.cat([q.records_y for q in asked])
         accuracy |= dict(zip(pack.attributes, right.float().mean(0).tolist(), strict=True))
     return accuracy
+
+
+def fates(panel, pack):
+    """What became of the content: {"kept", "permuted", "lost"}, shares that add up to 1.
+
+    panel: a dict of `panel` on a pack with attributes; means over these. Kept: how far the share
+    read right lies above guessing, as a share of what there is above it. Permuted: what Cramér's V
+    says is told beyond that: kept apart, but under another value's name. Lost: the rest.
+    """
+    kept = permuted = 0.0
+    for name, values in pack.attributes.items():
+        right, told = panel["by attribute"][name], panel["information by attribute"][name]
+        share = min(max((right - 1 / values) / (1 - 1 / values), 0.0), 1.0)
+        kept += share
+        permuted += min(max(told - share, 0.0), 1 - share)
+    count = len(pack.attributes)
+    return {"kept": kept / count, "permuted": permuted / count,
+            "lost": 1 - (kept + permuted) / count}
 
 
 def confusion(translate, attribute, pack):

@@ -204,3 +204,15 @@ def test_sharpness_is_a_share_of_the_real_ones():
     grey = nn.Module()
     grey.translate = torch.zeros_like
     assert evaluate.sharpness(grey, AVATARS) == {"sharpness": 0}
+
+
+def test_what_became_of_the_content_by_hand():
+    """Four values: .25 is guessing. Two values: .5 is."""
+    pack = AVATARS._replace(attributes={"a": 4, "b": 2, "c": 2, "d": 2})
+    found = evaluate.fates({"by attribute": {"a": 0.625, "b": 0.0, "c": 0.5, "d": 1.0},
+                            "information by attribute": {"a": 0.75, "b": 0.9, "c": 0.0, "d": 0.98}},
+                           pack)
+    # a: half kept, a quarter told under other names. b: renamed. c: lost. d: kept.
+    assert found == pytest.approx({"kept": 1.5 / 4, "permuted": 1.15 / 4, "lost": 1.35 / 4})
+    truth = evaluate.panel(lambda x: evaluate.held_out_pairs(AVATARS)[1][: len(x)], AVATARS)
+    assert sum(evaluate.fates(truth, AVATARS).values()) == pytest.approx(1)
