@@ -293,4 +293,11 @@ CHOSEN |= {f"choose: mouth, {name}": compared(
     lambda distance=distance: common_space(**REMEDIES, distance=distance()), VALIDATION, 2)
     for name, distance in DISTANCES.items()}
 
-COMPARED = (METHODS | DRAWN | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER)
+# Mouths in the code, by detail: which mouth is which, where both are equally frequent or not?
+MOUTHS = {f"{share:.0%} frown, by detail": compared(partial(common_space, **REMEDIES,
+                                                            distance=by_detail),
+                                                    varied.frowning(share), 3)
+          for share in (0.5, 0.7)}
+
+COMPARED = (METHODS | DRAWN | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER
+            | MOUTHS)

@@ -142,20 +142,25 @@ def few(count):
                    for name in ("train_x", "train_y", "hidden_train")))
 
 
-WITH_GLASSES = 1050  # faces a domain
+def _some_with(attribute, shares, count):
+    """`count` faces a domain, of which shares = (in X, in Y) have value 1 of the attribute."""
+    def some(name, part, share):
+        has_it = records(part)[:, list(ATTRIBUTES).index(attribute)] == 1
+        many = round(share * count)
+        chosen = [kind.nonzero()[:, 0][:number]
+                  for kind, number in ((has_it, many), (~has_it, count - many))]
+        return sheet(name, SIZE)[torch.cat(chosen).sort().values]
 
-
-def _some_with_glasses(name, part, share):
-    """WITH_GLASSES faces of a sheet, `share` of them with glasses."""
-    glasses = records(part)[:, list(ATTRIBUTES).index("glasses")] == 1
-    many = round(share * WITH_GLASSES)
-    chosen = [kind.nonzero()[:, 0][:count]
-              for kind, count in ((glasses, many), (~glasses, WITH_GLASSES - many))]
-    return sheet(name, SIZE)[torch.cat(chosen).sort().values]
+    in_x, in_y = shares
+    return _made(lambda: some("train_x", "train_x", in_x), lambda: some("train_y", "train_y", in_y),
+                 lambda: some("hidden_train", "train_x", in_x))
 
 
 def glasses_in_y(share):
-    """Half of X has glasses, and `share` of Y (at most .9)."""
-    return _made(lambda: _some_with_glasses("train_x", "train_x", 0.5),
-                 lambda: _some_with_glasses("train_y", "train_y", share),
-                 lambda: _some_with_glasses("hidden_train", "train_x", 0.5))
+    """1,050 faces a domain. Half of X has glasses, and `share` of Y (at most .9)."""
+    return _some_with("glasses", (0.5, share), 1050)
+
+
+def frowning(share):
+    """1,600 faces a domain, of which `share` frown (.3 to .7), in X as in Y."""
+    return _some_with("mouth", (share, share), 1600)

@@ -91,6 +91,16 @@ def test_so_many_of_y_wear_glasses(share):
     assert torch.equal(pairs["x"], pack.unpaired(32).stacks["x"])
 
 
+def test_as_many_frown_in_x_as_in_y():
+    mouth = list(ATTRIBUTES).index("mouth")
+    for name, part in (("x", "train_x"), ("y", "train_y")):
+        stack = varied.frowning(0.7).unpaired(32).stacks[name]
+        digests = {bytes(image.numpy().tobytes()): k for k, image in enumerate(sheet(part, 32))}
+        index = [digests[bytes(image.numpy().tobytes())] for image in stack]
+        assert len(set(index)) == 1600
+        assert records(part)[index, mouth].float().mean().item() == pytest.approx(0.7)
+
+
 def test_a_few_are_the_first():
     stacks, pairs = varied.few(25).unpaired(32).stacks, varied.few(25).paired(32).stacks
     assert torch.equal(stacks["y"], sheet("train_y", 32)[:25])
