@@ -459,3 +459,15 @@ def test_at_64_px_the_translations_are_right_and_as_sharp_as_voxel_art():
         assert found["content kept"] >= 0.86 and found["translated right"] >= 0.80
         assert found["domain reached"] >= 0.9
         assert found["hidden-pair L1"] <= 0.40 * metrics.l1(x, y)
+
+
+def test_05_unit_closes_its_cycle_on_whatever_map_it_has(found):
+    unit, shared = ([p["panel"] for p in found[name]] for name in ("UNIT", "2 shared"))
+
+    def of(panels, key):
+        return [panel[key] for panel in panels]
+
+    assert min(of(unit, "domain reached")) >= max(of(shared, "domain reached")) - 0.001
+    assert max(of(unit, "cycle L1")) < min(of(shared, "cycle L1"))
+    assert min(of(unit, "content kept")) < 0.36  # guessing is about a third
+    assert max(of(unit, "content kept")) > max(of(shared, "content kept"))
