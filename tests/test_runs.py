@@ -284,19 +284,19 @@ def measured(monkeypatch):
 
 
 def test_a_readers_points_go_to_runs_and_go_on_where_they_stopped(here, measured, capsys):
-    tables = runs.rung("UNIT")
-    command_line.main(["points", "UNIT", "aligned"])
-    assert measured == [("UNIT", 0), ("aligned", 0), ("UNIT", 1), ("aligned", 1), ("aligned", 2),
-                        ("aligned", 3), ("aligned", 4)]
+    tables = runs.rung("supervised, 64 px")
+    command_line.main(["points", "supervised, 64 px", "aligned"])
+    assert measured == [("supervised, 64 px", 0), ("aligned", 0), ("supervised, 64 px", 1),
+                        ("aligned", 1), ("aligned", 2), ("aligned", 3), ("aligned", 4)]
     assert "aligned 4 content kept 0.123 hidden-pair L1 4.000" in capsys.readouterr().out
     assert [p.name for p in (here / "runs").iterdir()] == ["common_space.json"]
     found = runs.points("common_space", ship=False)
-    assert found[0] == {"rung": "UNIT", "seed": 0, "panel": {"content kept": 0.1235,
-                                                             "hidden-pair L1": 0}}
+    assert found[0] == {"rung": "supervised, 64 px", "seed": 0,
+                        "panel": {"content kept": 0.1235, "hidden-pair L1": 0}}
     measured.clear()
     (here / "runs" / "common_space.json").write_text(json.dumps(found[:3] + found[4:]))
-    command_line.main(["points", "UNIT", "aligned"])
-    assert measured == [("aligned", 1)] and runs.rung("UNIT") == tables
+    command_line.main(["points", "supervised, 64 px", "aligned"])
+    assert measured == [("aligned", 1)] and runs.rung("supervised, 64 px") == tables
 
 
 def test_all_points_are_those_of_the_tables(here, measured):
@@ -385,7 +385,7 @@ def test_nothing_is_missing_of_what_ships():
 def test_shipped_points_are_listed(shop, measured):
     runs.measure_points(["UNIT"], ship=True)
     assert list(runs.shipped()) == ["sweeps/common_space.json"]
-    assert [point["seed"] for point in runs.rung("UNIT")] == [0, 1]
+    assert [point["seed"] for point in runs.rung("UNIT")] == [0, 1, 2, 3, 4]
 
 
 def test_a_rung_is_made_and_measured(monkeypatch):
