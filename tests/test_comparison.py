@@ -150,7 +150,7 @@ def test_roughened_pictures_are_moved_and_tinted_and_stay_pictures():
     assert not torch.equal(rough, readers.roughened(images))
 
 
-@pytest.mark.slow
+@pytest.mark.train
 def test_a_rough_reader_reads_more_of_y_than_a_plain_one(monkeypatch):
     monkeypatch.setattr(readers.reader, "__defaults__", (600,))
     y, people = to_float(sheet("validation_y", 32)), records("validation")

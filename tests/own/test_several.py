@@ -66,7 +66,7 @@ def test_the_command_has_a_table_of_its_own_for_stargan(tmp_path, capsys, monkey
     assert set(rows) == {"do nothing", "six colour numbers", "stargan", "supervised ceiling"}
 
 
-@pytest.mark.slow
+@pytest.mark.train
 def test_stargan_learns_both_domains():
     """On plain colours: nearer than doing nothing to both, after a sixth of a full run."""
     stack = torch.randint(60, 256, (200, 3, 1, 1), dtype=torch.uint8,
