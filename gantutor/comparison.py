@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, to_float, varied
 from gantutor.data.avatars import ATTRIBUTES
-from gantutor.evaluate import counts, read_attributes, says_y, textures
+from gantutor.evaluate import counts, held_out_pairs, read_attributes, says_y, textures
 from gantutor.evaluate.metrics import cramers_v, spread
 from gantutor.evaluate.readers import read_by, reader, share_read
 from gantutor.methods.common_space import CoGAN, shuffled_colours
@@ -123,7 +123,7 @@ def dtn(rough, const=15.0, tid=15.0):
     net = reader(rough)
     method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
                  lambda_const=const, lambda_tid=tid)
-    x, y, people, *_ = AVATARS.questions(32)[0]
+    x, y, people = held_out_pairs(AVATARS)
     method.reads = {f"f reads of {name}": share_read(net, images, people)
                     for name, images in (("x", x), ("y", y))}
     return method
@@ -226,10 +226,10 @@ def agreeing(method, seed=0):
     seed_everything(seed)
     with torch.no_grad():
         x, y = method.sample(300)
-    net, held_out = reader(False), AVATARS.questions(32)[0]
+    net, (x_real, y_real, _) = reader(False), held_out_pairs(AVATARS)
     read, seen = read_by(net, x), read_attributes(y, AVATARS)
     same = (read == seen).float().mean(0)
-    true = read_by(net, held_out.x) == read_attributes(held_out.y, AVATARS)
+    true = read_by(net, x_real) == read_attributes(y_real, AVATARS)
     told = [cramers_v(counts(read[:, k], seen[:, k], size))
             for k, size in enumerate(ATTRIBUTES.values())]
     return {"pairs agree": same.mean().item(),
@@ -237,7 +237,7 @@ def agreeing(method, seed=0):
             "real pairs agree": true.float().mean().item(),
             "information": sum(told) / len(told),
             "domain reached": says_y(y, AVATARS).float().mean().item(),
-            "diversity": spread(y) / spread(held_out.y),
+            "diversity": spread(y) / spread(y_real),
             "by attribute": dict(zip(ATTRIBUTES, same.tolist(), strict=True))}
 
 

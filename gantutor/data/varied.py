@@ -107,6 +107,12 @@ def textured(name):
     return to_uint8(to_float(images) + background(images) * texture_of(name))
 
 
+def patterns(part):
+    """(textures, where they lie) of the people "train_x" or "held_out": (N, 1, 32, 32), bool."""
+    name = {"train_x": "train_x", "held_out": "hidden_x"}[part]
+    return texture_of(name), background(sheet(name, SIZE))
+
+
 def _asked_textured(name, true, part):
     return lambda size: [Question(to_float(textured(name)), to_float(sheet(true, SIZE)),
                                   records(part), records(part))]

@@ -4,10 +4,9 @@ import torch
 from torch.nn import functional as F
 
 from gantutor.data import varied
-from gantutor.data.avatars import sheet
 from gantutor.data.batches import to_float
 from gantutor.data.changes import luma_of
-from gantutor.evaluate.metrics import in_batches
+from gantutor.evaluate import held_out_pairs, in_batches
 
 
 def correlation(images, texture, where):
@@ -57,22 +56,18 @@ def readings(method):
     deviation": of its brightness, and "in truth". "texture after the round trip": correlation in
     back(translate(x)). "texture in the code": R^2 of a linear reader, where there is a code.
     """
-    x, names = to_float(varied.textured("hidden_x")), ("train_x", "hidden_x")
-    plain, pattern = ([sheet(name, varied.SIZE) for name in names],
-                      [varied.texture_of(name) for name in names])
-    where = [varied.background(images) for images in plain]
-    true = sheet("hidden_y", varied.SIZE)
+    x, true, _ = held_out_pairs(varied.TEXTURED)
+    pattern, where = zip(*(varied.patterns(part) for part in ("train_x", "held_out")), strict=True)
     both = where[1] & varied.background(true)
     drawn = in_batches(method.translate, x)
     found = {"texture shown": correlation(drawn, pattern[1], both),
-             "background's deviation": deviation(drawn, both),
-             "in truth": deviation(to_float(true), both)}
+             "background's deviation": deviation(drawn, both), "in truth": deviation(true, both)}
     if hasattr(method, "back"):
         again = in_batches(method.back, drawn)
         found["texture after the round trip"] = correlation(again, pattern[1], where[1])
     if hasattr(method, "E_x"):
-        codes = [in_batches(method.E_x, stack)
-                 for stack in (to_float(varied.textured("train_x")), x)]
+        trained_on = to_float(varied.TEXTURED.unpaired(varied.SIZE).stacks["x"])
+        codes = [in_batches(method.E_x, stack) for stack in (trained_on, x)]
         values = [_coarse(*pair) for pair in zip(pattern, where, strict=True)]
         found["texture in the code"] = read_off(codes[0], values[0], codes[1], values[1])
     return found

@@ -239,9 +239,8 @@ class CommonSpace(AlignedCodes):
     lambda_sem  E_y(G_y(E_x(x))) = E_x(x); same for y            Royer et al., "XGAN", 2020
 
     They start after half of the run (`late_ramp`), when the codes roughly agree. An early cycle
-    loss would keep a wrong permutation. late: other shares of the run; (0, 0) means at once. With
-    lambda_dom=0 D_z trains, but the encoders ignore it. With a KL term, the cycle draws from noisy
-    codes and its codes pay the KL too (UNIT's eq. 6).
+    loss would keep a wrong permutation. late: other shares of the run; (0, 0) is at once. With
+    lambda_dom=0 the encoders ignore D_z. With a KL term, the cycle's codes pay it too (UNIT).
     """
 
     def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
@@ -280,8 +279,7 @@ class CommonSpace(AlignedCodes):
             terms["sem"] = (semantic_consistency_loss(batch["mu_x"], again_x)
                             + semantic_consistency_loss(batch["mu_y"], again_y))
         total = sum(getattr(self, f"lambda_{name}") * term for name, term in terms.items())
-        return total, detached(**{"kl again" if name == "kl" else name: term
-                                  for name, term in terms.items()})
+        return total, detached(**{name.replace("kl", "kl again"): terms[name] for name in terms})
 
     def discriminator_loss(self, batch):
         total, parts = super().discriminator_loss(batch)

@@ -20,7 +20,7 @@ from gantutor.evaluate.metrics import in_batches, kid
 from gantutor.evaluate.references import colour_statistics
 from gantutor.evaluate.two_sample import style
 from gantutor.own.changes import CHANGES
-from gantutor.own.hidden_pairs import CEILING, NOTHING, SIX, make_task, references, run
+from gantutor.own.known_pairs import CEILING, NOTHING, SIX, make_task, references, run
 from gantutor.own.plans import METHODS, plan
 from gantutor.own.results import write_figure, write_json
 from gantutor.own.several import rehearse_several

@@ -12,7 +12,7 @@ from gantutor.data import to_float, to_uint8
 from gantutor.data.batches import Labelled
 from gantutor.own.average import Averaged
 from gantutor.own.changes import CHANGES
-from gantutor.own.hidden_pairs import (
+from gantutor.own.known_pairs import (
     CEILING,
     FEWEST,
     LOOKS,

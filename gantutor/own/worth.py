@@ -11,7 +11,8 @@ import torch
 
 from gantutor import runs
 from gantutor.data import AVATARS, DIAL, INK, MONOCHROMES, RETRO, to_float, to_uint8
-from gantutor.own.hidden_pairs import CEILING, SIX, Task, references, run, stopped_falling
+from gantutor.evaluate import held_out_pairs
+from gantutor.own.known_pairs import CEILING, SIX, Task, references, run, stopped_falling
 from gantutor.own.plans import plan
 from gantutor.own.rehearsal import described, nearest, ranking, rehearse
 
@@ -31,8 +32,8 @@ def known_task(case, seed=0):
     """The `Task` of a case: its own training images, and its held-out pairs to judge by."""
     pack = CASES[case].split(seed).at(SIZE)
     x, y = (pack.unpaired(SIZE).stacks[name] for name in "xy")
-    paired, question = pack.paired(SIZE).stacks, pack.questions(SIZE)[0]
-    return Task(x, y, paired["y"], to_uint8(question.x), to_uint8(question.y))
+    held_out = [to_uint8(images) for images in held_out_pairs(pack)[:2]]
+    return Task(x, y, pack.paired(SIZE).stacks["y"], *held_out)
 
 
 def some(stack):

@@ -106,7 +106,7 @@ def test_everything_goes_into_the_folder_and_is_listed_there(build, tmp_path, mo
     monkeypatch.setattr(build, "N_Y", 4)
     monkeypatch.setattr(build, "avatar_records", lambda: some["avatar_records"])
     monkeypatch.setattr(build, "face_records", lambda: tuple(r[:9] for r in some["face_records"]))
-    monkeypatch.setattr(build, "draw_avatars", lambda records, style, size: np.full(
+    monkeypatch.setattr(build, "draw_avatars", lambda records, style, size, palette=None: np.full(
         (len(records), size, size, 3), 90, np.uint8))
     monkeypatch.setattr(build, "draw_faces", lambda records: np.full(
         (len(records), 16, 16, 3), 30, np.uint8))

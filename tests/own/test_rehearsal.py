@@ -11,7 +11,7 @@ from gantutor.data import to_float, to_uint8
 from gantutor.evaluate import metrics
 from gantutor.own import rehearsal
 from gantutor.own.changes import CHANGES, bent, dusk, relief
-from gantutor.own.hidden_pairs import make_task, references, stopped_falling
+from gantutor.own.known_pairs import make_task, references, stopped_falling
 from gantutor.own.rehearsal import nearest, ranking
 
 

@@ -9,7 +9,7 @@ from test_rehearsal import pictures, rehearsal_options
 
 from gantutor.data import to_float, to_uint8
 from gantutor.own import rehearsal, several
-from gantutor.own.hidden_pairs import Task
+from gantutor.own.known_pairs import Task
 
 CHANGES = {"negative": lambda images, generator: -images,
            "yellow": lambda images, generator: images * torch.tensor([1., 1, 0])[:, None, None]}
