@@ -44,16 +44,29 @@ P_GLASSES, P_BEARD = 0.38, 0.35  # uneven on purpose: real attributes are
 N_X, N_Y, N_HELD_OUT = 2500, 2500, 300  # and as many for validation as are held out
 
 
+def records_but(taken=()):
+    """(N, 8) uint8: every possible attribute record that is not among `taken`, in order."""
+    sizes, taken = tuple(ATTRIBUTES.values()), set(map(tuple, np.asarray(taken).tolist()))
+    everybody = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1).astype(np.uint8)
+    return everybody[[tuple(record) not in taken for record in everybody.tolist()]]
+
+
+def usual_weight(records):
+    """(N,): how likely each record is, with so many glasses and beards."""
+    weight = np.where(records[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
+    return weight * np.where(records[:, 6] == 1, P_BEARD, 1 - P_BEARD)
+
+
+def drawn(records, weight, count, rng):
+    """`count` of the records, in random order: a weighted draw (Gumbel top-k), none comes twice."""
+    order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(weight))), kind="stable")
+    return records[rng.permutation(order[:count])]
+
+
 def avatar_records(seed=2018):
     """(5300, 8) uint8: distinct attribute records, X's first, then Y's, then the held-out ones."""
-    rng, sizes = np.random.default_rng(seed), tuple(ATTRIBUTES.values())
-    records = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1)
-    weight = np.where(records[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
-    weight = weight * np.where(records[:, 6] == 1, P_BEARD, 1 - P_BEARD)
-    # Gumbel top-k is a weighted draw without replacement, so no record comes twice.
-    order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(weight))), kind="stable")
-    chosen = order[: N_X + N_Y + N_HELD_OUT]
-    return records[rng.permutation(chosen)].astype(np.uint8)
+    records, rng = records_but(), np.random.default_rng(seed)
+    return drawn(records, usual_weight(records), N_X + N_Y + N_HELD_OUT, rng)
 
 
 def validation_records(records, seed=2026):
@@ -61,10 +74,7 @@ def validation_records(records, seed=2026):
 
     records: those of `avatar_records`, none of whom is taken.
     """
-    sizes = tuple(ATTRIBUTES.values())
-    everybody = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1).astype(np.uint8)
-    taken = set(map(tuple, records.tolist()))
-    left = everybody[[tuple(record) not in taken for record in everybody.tolist()]]
+    left = records_but(records)
     held_out, rng = records[N_X + N_Y:], np.random.default_rng(seed)
     chosen = []
     for glasses in (0, 1):
@@ -188,17 +198,12 @@ def unequal_records(seed=2027):
 
     Nobody of the held-out and the validation people is among them.
     """
-    rng, sizes, usual = np.random.default_rng(seed), tuple(ATTRIBUTES.values()), avatar_records()
-    apart = np.concatenate([usual[N_X + N_Y:], validation_records(usual)])
-    everybody = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), 1).astype(np.uint8)
-    apart = set(map(tuple, apart.tolist()))
-    left = everybody[[tuple(record) not in apart for record in everybody.tolist()]]
-    weight = np.where(left[:, 5] == 1, P_GLASSES, 1 - P_GLASSES)
-    weight = weight * np.where(left[:, 6] == 1, P_BEARD, 1 - P_BEARD)
+    usual = avatar_records()
+    left = records_but(np.concatenate([usual[N_X + N_Y:], validation_records(usual)]))
+    weight = usual_weight(left)
     for k, shares in enumerate(UNEQUAL.values()):
         weight = weight * np.array(shares)[left[:, k]]
-    order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(weight))), kind="stable")
-    return rng.permutation(left[order[: 2 * N_UNEQUAL]])
+    return drawn(left, weight, 2 * N_UNEQUAL, np.random.default_rng(seed))
 
 
 def build_varied(folder):

@@ -18,7 +18,7 @@ from gantutor.data.avatars import ATTRIBUTES
 from gantutor.evaluate import counts, held_out_pairs, read_attributes, says_y, textures
 from gantutor.evaluate.metrics import cramers_v, spread
 from gantutor.evaluate.readers import read_by, reader, share_read
-from gantutor.methods.common_space import CoGAN, shuffled_colours
+from gantutor.methods.common_space import CoGAN, late_ramp, shuffled_colours
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.dtn import DTN, Taught
@@ -46,6 +46,8 @@ def compared(make, pack=AVATARS, seeds=5, more=None, *, steps=STEPS, batch_size=
 
 class Added(nn.Module):
     """A method with something added. Everything else is the method's own."""
+
+    share = 1.0  # of the run that is over, set by `fit`
 
     def __init__(self, method):
         super().__init__()
@@ -77,14 +79,12 @@ class Added(nn.Module):
 class WithShuffledColours(Added):
     """Any method, with the shuffling of `common_space.ShuffledColours`, with the same schedule."""
 
-    share = 1.0
-
     def __init__(self, method, shuffle=REMEDIES["shuffle"]):
         super().__init__(method)
         self.shuffle = shuffle
 
     def generator_loss(self, batch):
-        share = self.shuffle * min(1.0, max(0.0, (0.5 - self.share) / 0.25))
+        share = self.shuffle * (1 - late_ramp(self.share, 0.25, 0.5))
         if share:
             batch |= {name: shuffled_colours(batch[name], share) for name in "xy"}
         return super().generator_loss(batch)
@@ -92,8 +92,6 @@ class WithShuffledColours(Added):
 
 class WithPairs(Added):
     """Any method, and L1 on a few pairs (x, y), uint8 (N, 3, H, W), in every step."""
-
-    share = 1.0
 
     def __init__(self, method, x, y, weight=10.0):
         super().__init__(method)

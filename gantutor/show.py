@@ -55,6 +55,13 @@ def grid(*rows, labels=None, title=None, width=10.0):
     return figure
 
 
+def _finished(figure):
+    """The figure, laid out, and closed: it is shown where somebody displays it, and only there."""
+    figure.tight_layout(pad=0.4)
+    plt.close(figure)
+    return figure
+
+
 def curves(history, title=None, width=8.0):
     """The named losses of a `History` against the step, one line each. Returns the figure."""
     figure, axis = plt.subplots(figsize=(width, 2.8), dpi=110)
@@ -68,9 +75,7 @@ def curves(history, title=None, width=8.0):
     axis.spines[["top", "right"]].set_visible(False)
     if title:
         axis.set_title(title, fontsize=11, loc="left")
-    figure.tight_layout(pad=0.4)
-    plt.close(figure)
-    return figure
+    return _finished(figure)
 
 
 class LivePreview:
@@ -186,9 +191,7 @@ def bars(rows, title=None, width=8.0):
     axis.spines[["top", "right"]].set_visible(False)
     if title:
         axis.set_title(title, fontsize=11, loc="right")
-    figure.tight_layout(pad=0.4)
-    plt.close(figure)
-    return figure
+    return _finished(figure)
 
 
 def heatmaps(matrices, names=None, width=10.0):

@@ -36,21 +36,29 @@ class Task(NamedTuple):
     test_y: torch.Tensor
 
 
+def changed(stack, change, generator):
+    """A stack, uint8 (N, 3, H, W), after a change of images in [-1, 1]."""
+    return torch.cat([to_uint8(change(to_float(part), generator)) for part in stack.split(100)])
+
+
+def shuffled(pictures, generator):
+    """The pictures in random order. ValueError for fewer than 40."""
+    if len(pictures) < FEWEST:
+        raise ValueError(f"{len(pictures)} pictures; a rehearsal needs at least {FEWEST}")
+    return pictures[torch.randperm(len(pictures), generator=generator)]
+
+
 def make_task(pictures, change, seed=0):
     """Divides pictures, uint8 (N, 3, H, W), at random: 2/5 X, 2/5 become Y, 1/5 judge.
 
     change: (images (N, 3, H, W) in [-1, 1], generator) -> the same shape.
     ValueError for fewer than 40 pictures.
     """
-    if len(pictures) < FEWEST:
-        raise ValueError(f"{len(pictures)} pictures; a rehearsal needs at least {FEWEST}")
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(pictures), generator=generator)
     many = 2 * len(pictures) // 5
-    x, y, test = pictures[order].split([many, many, len(pictures) - 2 * many])
-    changed = [torch.cat([to_uint8(change(to_float(part), generator)) for part in stack.split(100)])
-               for stack in (x, y, test)]
-    return Task(x, changed[1], changed[0], test, changed[2])
+    x, y, test = shuffled(pictures, generator).split([many, many, len(pictures) - 2 * many])
+    true_y, y, test_y = (changed(stack, change, generator) for stack in (x, y, test))
+    return Task(x, y, true_y, test, test_y)
 
 
 # ------------------------------------------------------------------ one run
@@ -72,6 +80,12 @@ class Watch:
         self.steps.append(step)
         for errors, made in ((self.errors, shipped(averaged)), (self.last, averaged.method)):
             errors.append(l1(in_batches(made.translate, self.x, *self.code), self.y))
+
+    def found(self, seconds):
+        """What a run returns. seconds: a step."""
+        return {"error": self.errors[-1], "steps": self.steps, "errors": self.errors,
+                "last": self.last, "stop": stopped_falling(self.steps, self.errors),
+                "seconds a step": seconds}
 
 
 def stopped_falling(steps, errors, share=STILL):
@@ -102,9 +116,7 @@ def run(task, method, size, steps=None, device="cpu", seed=0):
     fit(Averaged(made), batches, steps, lr=found.lr, device=device, precision=found.precision,
         callback=watch, callback_every=max(1, steps // LOOKS), progress=False, **found.settings)
     seconds = (time.perf_counter() - began) / steps
-    return {"error": watch.errors[-1], "steps": watch.steps, "errors": watch.errors,
-            "last": watch.last, "stop": stopped_falling(watch.steps, watch.errors),
-            "seconds a step": seconds}
+    return watch.found(seconds)
 
 
 def references(task):

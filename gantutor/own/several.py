@@ -8,20 +8,19 @@ import time
 
 import torch
 
-from gantutor.data import to_float, to_uint8
 from gantutor.data.batches import Labelled
 from gantutor.own.average import Averaged
 from gantutor.own.changes import CHANGES
 from gantutor.own.known_pairs import (
     CEILING,
-    FEWEST,
     LOOKS,
     SHARE,
     Task,
     Watch,
+    changed,
     references,
     run,
-    stopped_falling,
+    shuffled,
 )
 from gantutor.own.plans import plan
 from gantutor.saving import seed_everything
@@ -36,18 +35,13 @@ def make_tasks(pictures, changes, seed=0):
     4/5 train: as many X as Y of each change, of different pictures. 1/5 judges, the same for each
     change. ValueError for fewer than 40 pictures.
     """
-    if len(pictures) < FEWEST:
-        raise ValueError(f"{len(pictures)} pictures; a rehearsal needs at least {FEWEST}")
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(pictures), generator=generator)
     many = 4 * len(pictures) // 5 // (len(changes) + 1)
-    x, *others, test = pictures[order].split(
+    x, *others, test = shuffled(pictures, generator).split(
         [many] * (len(changes) + 1) + [len(pictures) - many * (len(changes) + 1)])
 
-    def changed(stack, change):
-        return torch.cat([to_uint8(change(to_float(part), generator)) for part in stack.split(100)])
-
-    return {name: Task(x, changed(other, change), changed(x, change), test, changed(test, change))
+    return {name: Task(x, changed(other, change, generator), changed(x, change, generator), test,
+                       changed(test, change, generator))
             for (name, change), other in zip(changes.items(), others, strict=True)}
 
 
@@ -76,9 +70,7 @@ def run_stargan(tasks, size, steps, device="cpu", seed=0):
         precision=found.precision, callback=watch, callback_every=max(1, steps // LOOKS),
         progress=False, **found.settings)
     seconds = (time.perf_counter() - began) / steps
-    return {name: {"error": w.errors[-1], "steps": w.steps, "errors": w.errors, "last": w.last,
-                   "stop": stopped_falling(w.steps, w.errors), "seconds a step": seconds}
-            for name, w in watch.watches.items()}
+    return {name: one.found(seconds) for name, one in watch.watches.items()}
 
 
 def rehearse_several(pictures, size=64, steps=None, device="cpu", seed=0, say=print):

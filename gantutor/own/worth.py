@@ -15,6 +15,7 @@ from gantutor.evaluate import held_out_pairs
 from gantutor.own.known_pairs import CEILING, SIX, Task, references, run, stopped_falling
 from gantutor.own.plans import plan
 from gantutor.own.rehearsal import described, nearest, ranking, rehearse
+from gantutor.own.sources import evenly
 
 FILE = "rehearsal"
 CASES = {"retro": RETRO, "retro x 2": DIAL["retro x 2"], "negative": DIAL["inverted"], "ink": INK,
@@ -36,11 +37,6 @@ def known_task(case, seed=0):
     return Task(x, y, pack.paired(SIZE).stacks["y"], *held_out)
 
 
-def some(stack):
-    """MANY pictures of a stack, spread evenly over it."""
-    return stack[torch.linspace(0, len(stack) - 1, MANY).long()]
-
-
 # ------------------------------------------------------------------ measuring
 
 
@@ -56,18 +52,19 @@ def measure_forecast(pictures, seed):
     """A rehearsal with the first pictures of the cases, and what each case's Y looks like."""
     cases = [case for case in CASES if pictures_of(case) == pictures]
     stacks = {case: known_task(case, seed) for case in cases}
-    x = some(stacks[cases[0]].x)
+    x = evenly(stacks[cases[0]].x, MANY)
     found = rehearse(x, METHODS, SIZE, SHORT, seed=seed)
-    return {"changes": {name: {"rows": case["rows"], "likeness": likeness(case["task"]),
+    return {"changes": {name: {"rows": case["rows"],
+                               "likeness": likeness(case["task"].x, case["task"].y),
                                "runs": {row: {k: made[k] for k in ("steps", "errors", "last")}
                                         for row, made in case["runs"].items()}}
                         for name, case in found.items()},
-            "cases": {case: described(to_float(some(task.x)), to_float(some(task.y)))
+            "cases": {case: likeness(evenly(task.x, MANY), evenly(task.y, MANY))
                       for case, task in stacks.items()}}
 
 
-def likeness(task):
-    return described(to_float(task.x), to_float(task.y))
+def likeness(x, y):
+    return described(to_float(x), to_float(y))
 
 
 def wanted():

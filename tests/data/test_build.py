@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor.data import avatars, faces
+from gantutor.data import avatars, faces, varied
 from gantutor.data.packs import load_sheet
 from gantutor.data.photographs import PHOTOGRAPHS
 from gantutor.saving import data_folder, load_weights
@@ -81,6 +81,11 @@ def test_faces_drawn_again_are_the_same_to_the_pixel(build):
 
 
 # ------------------------------------------------------------------ the folder
+
+
+def test_the_people_of_unequal_frequencies_are_drawn_the_same_again(build):
+    again, stored = build.unequal_records(), varied.unequal_records()
+    assert again.tolist() == stored["train_x"] + stored["train_y"]
 
 
 def test_the_folder_has_to_be_named(build, tmp_path, monkeypatch, capsys):
