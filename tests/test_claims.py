@@ -469,5 +469,5 @@ def test_05_unit_closes_its_cycle_on_whatever_map_it_has(found):
 
     assert min(of(unit, "domain reached")) >= max(of(shared, "domain reached")) - 0.001
     assert max(of(unit, "cycle L1")) < min(of(shared, "cycle L1"))
-    assert min(of(unit, "content kept")) < 0.36  # guessing is about a third
+    assert sorted(of(unit, "content kept"))[1] < 0.36  # always the commonest value: .39
     assert max(of(unit, "content kept")) > max(of(shared, "content kept"))

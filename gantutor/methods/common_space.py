@@ -140,8 +140,7 @@ class TwoAutoencoders(nn.Module):
 
     ships = ("E_x", "E_y", "G_x", "G_y")
 
-    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0,
-                 distance=None):
+    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0, distance=None):
         super().__init__()
         self.E_x, self.E_y, self.G_x, self.G_y = E_x, E_y, G_x, G_y
         self.lambda_rec, self.lambda_kl, self.distance = lambda_rec, lambda_kl, distance
