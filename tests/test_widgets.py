@@ -302,6 +302,17 @@ def answers(address, seconds=60):
     return False
 
 
+def run_the_first_cell(page, address):
+    """Opens the notebook and runs its first cell, once the kernel is there.
+
+    JupyterLab forgets what it is asked to run before a kernel is connected."""
+    page.goto(address, wait_until="domcontentloaded")
+    page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
+    page.locator("#jp-bottom-panel, #jp-main-statusbar").get_by_text("| Idle").wait_for(
+        timeout=60_000)
+    page.keyboard.press("Shift+Enter")
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_click_in_jupyterlab_changes_the_picture(lab, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api")
@@ -310,9 +321,7 @@ def test_a_click_in_jupyterlab_changes_the_picture(lab, tmp_path):
     with playwright.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.goto(lab, wait_until="domcontentloaded")
-        page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
-        page.keyboard.press("Shift+Enter")
+        run_the_first_cell(page, lab)
         picture = page.locator("img.widget-image, .jupyter-widgets img").first
         picture.wait_for(timeout=90_000)
         before, line = picture.get_attribute("src"), page.locator(".widget-html-content").last
@@ -335,9 +344,7 @@ def test_moving_a_control_in_jupyterlab_changes_the_picture(lab, tmp_path):
     with playwright.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.goto(lab, wait_until="domcontentloaded")
-        page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
-        page.keyboard.press("Shift+Enter")
+        run_the_first_cell(page, lab)
         pictures = page.locator("img.widget-image, .jupyter-widgets img")
         pictures.first.wait_for(timeout=90_000)
 
