@@ -116,12 +116,12 @@ def three_classes(width=24):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear((width << 3) * 4, 3))
 
 
-def dtn(rough, const=15.0, tid=15.0):
+def dtn(rough, const=15.0, tid=15.0, pack=AVATARS):
     """A DTN whose f is a `reader`. `reads`: how much f reads of held-out X and Y."""
-    net = reader(rough)
+    net = reader(rough, pack)
     method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
                  lambda_const=const, lambda_tid=tid)
-    x, y, people = held_out_pairs(AVATARS)
+    x, y, people = held_out_pairs(pack)
     method.reads = {f"f reads of {name}": share_read(net, images, people)
                     for name, images in (("x", x), ("y", y))}
     return method
@@ -250,7 +250,10 @@ ALWAYS = {name: value for name, value in REMEDIES.items()
 TEXTURES = {f"texture, {cell}": compared(
     partial(common_space, **ALWAYS, **{name: REMEDIES[name] for name in names}),
     varied.TEXTURED, more=textures.readings) for cell, names in CELLS.items()}
-TEXTURES["texture, CycleGAN"] = compared(cyclegan, varied.TEXTURED, more=textures.readings)
+TEXTURES |= {f"texture, {name}": compared(make, varied.TEXTURED, more=textures.readings,
+                                          paired=make is supervised)
+             for name, make in (("CycleGAN", cyclegan), ("supervised", supervised),
+                                ("DTN", partial(dtn, True, pack=varied.TEXTURED)))}
 
 all_remedies = partial(common_space, **REMEDIES)
 BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family

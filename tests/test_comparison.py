@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gantutor import comparison, recipes
 from gantutor.comparison import COMPARED, STEPS
-from gantutor.data import Unpaired, to_float, varied
+from gantutor.data import AVATARS, Unpaired, to_float, varied
 from gantutor.data.avatars import records, sheet
 from gantutor.evaluate import readers
 from gantutor.saving import seed_everything
@@ -21,7 +21,7 @@ LABELLED = [name for name in COMPARED if "DTN" in name or "teacher" in name]
 @pytest.fixture(autouse=True)
 def _untaught(monkeypatch):
     """The readers learn for two steps only."""
-    monkeypatch.setattr(readers.reader, "__defaults__", (2,))
+    monkeypatch.setattr(readers.reader, "__defaults__", (AVATARS, 2))
 
 
 def made(name):

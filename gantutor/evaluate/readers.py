@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gantutor.autoencoders import Encoder, encoder_stages
-from gantutor.data.avatars import ATTRIBUTES, records, sheet
+from gantutor.data.avatars import ATTRIBUTES, AVATARS, records
 from gantutor.data.batches import to_float
 from gantutor.evaluate.judges import train_classifier
 
@@ -30,12 +30,13 @@ def roughened(images):
     return (light + 0.05 * torch.randn(light.shape)).clamp(-1, 1)
 
 
-def reader(rough, steps=600):
+def reader(rough, pack=AVATARS, steps=600):
     """(encoder, heads) of a classifier of X's attributes, trained on X's labels, in eval mode.
 
-    rough: with `roughened` images. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
+    rough: with `roughened` images. pack: the avatars, or one of `data.varied` with the same people
+    in X. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
     """
-    images, labels = sheet("train_x", 32), records("train_x")
+    images, labels = pack.unpaired(32).stacks["x"], records("train_x")
     net = nn.ModuleList([Encoder(encoder_stages(32, 16, 24)), nn.ModuleList(
         nn.Linear(256, count) for count in ATTRIBUTES.values())])
 

@@ -65,9 +65,10 @@ def readings(method):
     if hasattr(method, "back"):
         again = in_batches(method.back, drawn)
         found["texture after the round trip"] = correlation(again, pattern[1], where[1])
-    if hasattr(method, "E_x"):
+    encode = getattr(method, "E_x", None) or getattr(method, "f", None)
+    if encode:
         trained_on = to_float(varied.TEXTURED.unpaired(varied.SIZE).stacks["x"])
-        codes = [in_batches(method.E_x, stack) for stack in (trained_on, x)]
+        codes = [in_batches(encode, stack) for stack in (trained_on, x)]
         values = [_coarse(*pair) for pair in zip(pattern, where, strict=True)]
         found["texture in the code"] = read_off(codes[0], values[0], codes[1], values[1])
     return found

@@ -68,3 +68,9 @@ def test_shown_hidden_forgotten_and_in_the_code():
                                           lambda x: x.new_zeros(len(x), 16, 4, 4)))
     assert abs(hidden["texture shown"]) < 0.1 and hidden["texture after the round trip"] > 0.95
     assert hidden["texture in the code"] < 0.05
+
+
+def test_the_code_of_a_dtn_is_read_too():
+    method = Translator(lambda x: x)
+    method.f = lambda x: F.avg_pool2d(x, 4)
+    assert textures.readings(method)["texture in the code"] > 0.8
