@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from gantutor.data.avatars import ATTRIBUTES
 from gantutor.data.faces import IDENTITY, LOOKS
+from gantutor.data.packs import save_sheet
 from gantutor.runs import list_what_ships
 from gantutor.saving import atomically
 
@@ -151,17 +152,6 @@ def draw_avatars(records, style, size, palette=None):
     drawing = _style(style)
     return np.stack([_rasterise(drawing, _options(record, style, palette), size)
                      for record in records])
-
-
-def save_sheet(path, images, columns=50):
-    """Writes (N, s, s, 3) uint8 images as one lossless WebP sheet, row by row."""
-    n, size = images.shape[:2]
-    rows = -(-n // columns)
-    sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
-    sheet[:n] = images
-    sheet = sheet.reshape(rows, columns, size, size, 3).swapaxes(1, 2)
-    picture = Image.fromarray(sheet.reshape(rows * size, columns * size, 3))
-    picture.save(path, "WEBP", lossless=True, quality=100, method=6, exact=True)
 
 
 def build_avatars(folder):

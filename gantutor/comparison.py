@@ -38,7 +38,8 @@ Group = partial(SmallDiscriminator, group=4)
 
 def compared(make, pack=AVATARS, seeds=5, more=None, *, steps=STEPS, batch_size=16, **rest):
     """A `Rung` under the rules of this file."""
-    return Rung(row(pack, make, steps, 1e-3, batch_size, **rest), seeds, more)
+    return Rung(row(pack, make, steps, 1e-3, batch_size, **rest), seeds, more,
+                faces=lambda method: method.translate(held_out_pairs(pack)[0][:12]))
 
 
 # ------------------------------------------------------------------ what may be added to any method

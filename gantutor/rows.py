@@ -56,12 +56,15 @@ def drawn(pack, paired, load, batch_size, seed):
 
 
 class Rung(NamedTuple):
-    """A recipe for `seeds` seeds. more: trained method -> more numbers. ships: as which recipe."""
+    """A recipe for `seeds` seeds. more: trained method -> more numbers. ships: as which recipe.
+    faces: trained method -> what it draws, (12, 3, 32, 32), kept beside the numbers of seed 0.
+    """
 
     recipe: Recipe
     seeds: int
     more: Callable | None = None
     ships: str | None = None
+    faces: Callable | None = None
 
 
 # ------------------------------------------------------------------ networks

@@ -7,6 +7,7 @@ A reader's own runs go to the folder ``runs``. What ships lies in ``data`` and i
 
 import hashlib
 import json
+import re
 import time
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,8 @@ import torch
 
 import gantutor
 from gantutor.comparison import COMPARED
+from gantutor.data.batches import to_float, to_uint8
+from gantutor.data.packs import load_sheet, save_sheet
 from gantutor.evaluate.references import references
 from gantutor.recipes import FURTHER, LADDER, RECIPES, REFERENCED
 from gantutor.saving import (
@@ -226,10 +229,21 @@ def add_point(file, point, ship):
         list_what_ships()
 
 
-def measure_rung(name, seed=0, steps=None, **options):
+def faces_path(name, ship=True):
+    """Where what a rung's seed 0 draws of the first twelve held-out people lies."""
+    stem = re.sub("[^a-z0-9]+", "_", name.lower())
+    return (data_folder() if ship else OWN) / "drawn" / f"{stem}.webp"
+
+
+def faces(name, ship=True):
+    """What a rung's seed 0 drew of the first twelve held-out people: (12, 3, 32, 32)."""
+    return to_float(load_sheet(faces_path(name, ship), 12, 32))
+
+
+def measure_rung(name, seed=0, steps=None, ship=None, **options):
     """Trains one rung, or loads it if it ships. Returns its panel and its further numbers.
 
-    "minutes": of processor time, of the run.
+    "minutes": of processor time, of the run. ship: where to keep what seed 0 draws, None: nowhere.
     """
     rung, began, spent = TABLES[file_of(name)][name], time.process_time(), {}
     if rung.ships and seed in seeds(rung.ships):
@@ -237,6 +251,10 @@ def measure_rung(name, seed=0, steps=None, **options):
     else:
         method, _ = trained(rung.recipe, seed, steps, **options)
         spent = {"minutes": (time.process_time() - began) / 60}
+    if ship is not None and seed == 0 and rung.faces:
+        with torch.no_grad():
+            drawn = to_uint8(rung.faces(method)).movedim(1, 3).numpy()
+        atomically(faces_path(name, ship), lambda to: save_sheet(to, drawn, 12))
     found = {"panel": rung.recipe.judge(method, seed), **spent}
     return found | (rung.more(method) if rung.more else {})
 
@@ -283,7 +301,7 @@ def measure_points(names=(), ship=False):
     If it is stopped, the next call continues with the next missing point.
     """
     for name, seed in missing_points(names, ship):
-        point = {"rung": name, "seed": seed} | measure_rung(name, seed)
+        point = {"rung": name, "seed": seed} | measure_rung(name, seed, ship=ship)
         add_point(file_of(name), point, ship)
         panel = point["panel"]
         print(name, seed, *(f"{k} {panel[k]:.3f}" for k in ("content kept", "hidden-pair L1")

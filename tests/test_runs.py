@@ -9,6 +9,7 @@ import shutil
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from gantutor import __main__ as command_line
 from gantutor import runs
@@ -275,7 +276,7 @@ def measured(monkeypatch):
     """Rungs and points measured at once: [(what, seed), ...]."""
     found = []
 
-    def measure(what, seed=0):
+    def measure(what, seed=0, ship=None):
         found.append((what, seed))
         return {"panel": {"content kept": 0.123456, "hidden-pair L1": seed}}
 
@@ -402,6 +403,21 @@ def test_a_rung_is_made_and_measured(monkeypatch):
     assert set(point) == set(runs.rung("aligned")[0]) - {"rung", "seed"} | {"minutes"}
     assert 0 < point["minutes"] < 5
     assert (told[0]["n_critic"], told[0]["decay_d"]) == (2, False)
+
+
+def test_what_seed_0_draws_is_kept_beside_its_numbers(here, monkeypatch):
+    monkeypatch.setattr(runs, "trained", lambda row, seed, steps: (nn.Module(), {}))
+    name = "5 pairs"
+    recipe = COMPARED[name].recipe._replace(judge=lambda method, seed: {})
+    shades = torch.linspace(-1, 1, 12).view(12, 1, 1, 1).expand(12, 3, 32, 32)
+    monkeypatch.setitem(COMPARED, name, COMPARED[name]._replace(
+        recipe=recipe, faces=lambda method: shades))
+    for seed, ship in ((1, False), (0, None)):
+        assert set(runs.measure_rung(name, seed, ship=ship)) == {"panel", "minutes"}
+        assert not (here / "runs").exists()
+    runs.measure_rung(name, 0, ship=False)
+    assert (runs.faces(name, ship=False) - shades).abs().max() < 1 / 127
+    assert [p.name for p in (here / "runs").rglob("*.*")] == ["5_pairs.webp"]
 
 
 def test_a_point_of_the_sweep_is_trained_and_judged(monkeypatch):

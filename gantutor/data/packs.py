@@ -95,6 +95,17 @@ def load_sheet(path, count, size):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
+def save_sheet(path, images, columns=50):
+    """Writes (N, s, s, 3) uint8 images as one lossless WebP sheet, row by row."""
+    n, size = images.shape[:2]
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
+    sheet[:n] = images
+    sheet = sheet.reshape(rows, columns, size, size, 3).swapaxes(1, 2)
+    picture = Image.fromarray(sheet.reshape(rows * size, columns * size, 3))
+    picture.save(path, "WEBP", lossless=True, quality=100, method=6, exact=True)
+
+
 def tinted(images, generator):
     """Images in [-1, 1] whose channels are each, at random, half too strong or half too weak."""
     gain = 1 + 0.5 * (torch.rand(len(images), 3, 1, 1, generator=generator) - 0.5).sign()
