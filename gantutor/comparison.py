@@ -15,7 +15,15 @@ from torch.nn import functional as F
 from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, to_float, varied
 from gantutor.data.avatars import ATTRIBUTES
-from gantutor.evaluate import counts, held_out_pairs, read_attributes, says_y, textures
+from gantutor.evaluate import (
+    counts,
+    held_out_pairs,
+    read_attributes,
+    says_y,
+    sharpness,
+    textures,
+)
+from gantutor.evaluate.hiding import noise_curve, sensitivity_to_noise
 from gantutor.evaluate.metrics import cramers_v, spread
 from gantutor.evaluate.readers import read_by, reader, share_read
 from gantutor.methods.common_space import CoGAN, late_ramp, shuffled_colours
@@ -167,6 +175,15 @@ class ByFeatures(nn.Module):
 # ------------------------------------------------------------------ the rows
 
 
+def beyond_the_panel(method):
+    """{"sharpness", and "sensitivity to noise" of the way there and back, where there is one}."""
+    found = sharpness(method, AVATARS) | getattr(method, "reads", {})
+    if hasattr(method, "back"):
+        errors = noise_curve(method, held_out_pairs(AVATARS)[0])
+        found["sensitivity to noise"] = sensitivity_to_noise(errors)
+    return found
+
+
 def supervised():
     return fast(Supervised(Drawer()))
 
@@ -192,19 +209,16 @@ STEPWISE = {
     "and D_z": {"lambda_dom": REMEDIES["lambda_dom"]},
     "and semantic": {"lambda_dom": REMEDIES["lambda_dom"], "lambda_sem": REMEDIES["lambda_sem"]},
     "and shuffling": REMEDIES}
-METHODS = {
-    "supervised": compared(supervised, paired=True),
-    "direct": compared(direct),
-    "VGG": compared(vgg),
-    "CycleGAN": compared(cyclegan),
-    **{name: compared(partial(common_space, **{**CYCLE, **weights}))
-       for name, weights in STEPWISE.items()},
-    **{f"{name}, shuffled": compared(lambda make=make: WithShuffledColours(make()))
+MAKERS = {
+    "direct": direct, "VGG": vgg, "CycleGAN": cyclegan,
+    **{name: partial(common_space, **{**CYCLE, **weights}) for name, weights in STEPWISE.items()},
+    **{f"{name}, shuffled": lambda make=make: WithShuffledColours(make())
        for name, make in (("direct", direct), ("VGG", vgg), ("CycleGAN", cyclegan))},
-    "XGAN's teacher": compared(partial(taught, **{name: value for name, value in REMEDIES.items()
-                                                  if name != "shuffle"})),
-    "DTN, f reads X": compared(partial(dtn, False), more=lambda method: method.reads),
-    "DTN, f reads both": compared(partial(dtn, True), more=lambda method: method.reads)}
+    "XGAN's teacher": partial(taught, **{name: value for name, value in REMEDIES.items()
+                                         if name != "shuffle"}),
+    "DTN, f reads X": partial(dtn, False), "DTN, f reads both": partial(dtn, True)}
+METHODS = {"supervised": compared(supervised, more=beyond_the_panel, paired=True)} | {
+    name: compared(make, more=beyond_the_panel) for name, make in MAKERS.items()}
 
 # Notebook 05: CoGAN, which cannot translate. Do the two pictures of one z show the same person?
 
