@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gantutor.data import AVATARS, DIAL, INK, RETRO
+from gantutor.data import AVATARS, DIAL, INK, RETRO, varied
 from gantutor.evaluate import panel
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
@@ -203,3 +203,4 @@ FURTHER = SWEEP | DEPTH | NEGATIVE | LONGER
 # Whose reference rows are kept: {name: (pack, the untrained network of its rows, splits)}.
 REFERENCED = {"retro": (RETRO, Medium, 5), "ink": (INK, Medium, 5), "avatars": (AVATARS, Drawer, 1)}
 REFERENCED |= {name: (pack, Medium, 5) for name, pack in DIAL.items() if name not in REFERENCED}
+REFERENCED |= {name: (pack, Drawer, 1) for name, pack in varied.RECOLOURED.items()}
