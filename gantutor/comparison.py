@@ -8,24 +8,14 @@ rate 1e-3; a trick that one method uses is a row of its own for the others.
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, to_float, varied
-from gantutor.data.avatars import ATTRIBUTES
-from gantutor.evaluate import (
-    counts,
-    held_out_pairs,
-    read_attributes,
-    says_y,
-    sharpness,
-    textures,
-)
-from gantutor.evaluate.hiding import noise_curve, sensitivity_to_noise
-from gantutor.evaluate.metrics import cramers_v, spread
-from gantutor.evaluate.readers import read_by, reader, share_read
+from gantutor.evaluate import held_out_pairs, textures
+from gantutor.evaluate.beyond import agreeing, beyond_the_panel, glasses
+from gantutor.evaluate.readers import reader, share_read
 from gantutor.methods.common_space import CoGAN, late_ramp, shuffled_colours
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
@@ -34,7 +24,6 @@ from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.recipes import REMEDIES, common_space
 from gantutor.rows import Rung, constrained, fast, row
-from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
 
 STEPS = 2000
@@ -175,15 +164,6 @@ class ByFeatures(nn.Module):
 # ------------------------------------------------------------------ the rows
 
 
-def beyond_the_panel(method):
-    """{"sharpness", and "sensitivity to noise" of the way there and back, where there is one}."""
-    found = sharpness(method, AVATARS) | getattr(method, "reads", {})
-    if hasattr(method, "back"):
-        errors = noise_curve(method, held_out_pairs(AVATARS)[0])
-        found["sensitivity to noise"] = sensitivity_to_noise(errors)
-    return found
-
-
 def supervised():
     return fast(Supervised(Drawer()))
 
@@ -228,32 +208,6 @@ def cogan(shared):
     return fast(CoGAN(G_x, G_y, *(SmallDiscriminator(width=24, layers=4) for _ in range(2))))
 
 
-def agreeing(method, seed=0):
-    """How often the pictures of a pair agree, attribute by attribute, and two references.
-
-    X is read by a `reader`, Y by the panel's judge. "pairs agree": on 300 pairs that the method
-    draws. "strangers agree": x of one pair, y of the next. "real pairs agree": both readers on the
-    held-out people. "information": mean of Cramér's V of what is read of x and of y. "domain
-    reached": the share of the drawn y that the judge takes for Y.
-    """
-    seed_everything(seed)
-    with torch.no_grad():
-        x, y = method.sample(300)
-    net, (x_real, y_real, _) = reader(False), held_out_pairs(AVATARS)
-    read, seen = read_by(net, x), read_attributes(y, AVATARS)
-    same = (read == seen).float().mean(0)
-    true = read_by(net, x_real) == read_attributes(y_real, AVATARS)
-    told = [cramers_v(counts(read[:, k], seen[:, k], size))
-            for k, size in enumerate(ATTRIBUTES.values())]
-    return {"pairs agree": same.mean().item(),
-            "strangers agree": (read == seen.roll(1, 0)).float().mean().item(),
-            "real pairs agree": true.float().mean().item(),
-            "information": sum(told) / len(told),
-            "domain reached": says_y(y, AVATARS).float().mean().item(),
-            "diversity": spread(y) / spread(y_real),
-            "by attribute": dict(zip(ATTRIBUTES, same.tolist(), strict=True))}
-
-
 DRAWN = {f"CoGAN, {shared} shared": Rung(compared(partial(cogan, shared)).recipe._replace(
     judge=agreeing), 3) for shared in (0, 2)}
 
@@ -292,7 +246,8 @@ FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
     ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
     for name, make in (("all remedies", all_remedies),
                        ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
-SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3)
+SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3,
+                                                            glasses)
            for share in (0.1, 0.5, 0.9) for name, make in BOTH.items()}
 FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
          for count in (25, 100, 400) for name, make in BOTH.items()}
