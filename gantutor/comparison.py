@@ -219,6 +219,10 @@ ALWAYS = {name: value for name, value in REMEDIES.items()
 TEXTURES = {f"texture, {cell}": compared(
     partial(common_space, **ALWAYS, **{name: REMEDIES[name] for name in names}),
     varied.TEXTURED, more=textures.readings) for cell, names in CELLS.items()}
+# An auto-encoder that must draw x again cannot forget its texture, whatever the codes' terms say.
+TEXTURES |= {f"texture, {cell}, only Y redrawn": compared(
+    partial(common_space, **ALWAYS, only_y=True, **{name: REMEDIES[name] for name in CELLS[cell]}),
+    varied.TEXTURED, more=textures.readings) for cell in ("cycle", "semantic")}
 TEXTURES |= {f"texture, {name}": compared(make, varied.TEXTURED, more=textures.readings,
                                           paired=make is supervised)
              for name, make in (("CycleGAN", cyclegan), ("supervised", supervised),

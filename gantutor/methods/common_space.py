@@ -135,15 +135,18 @@ class TwoAutoencoders(nn.Module):
     `gantutor.autoencoders.coders` decides which layers E_x and E_y share, and which G_x and G_y.
     If lambda_kl is above 0, both are VAEs with unit variance, as in UNIT (Liu, Breuel, Kautz,
     "Unsupervised Image-to-Image Translation Networks", NeurIPS 2017): the code is E(x) + noise.
-    distance: (images, drawn again) -> the reconstruction loss, by default L1.
+    distance: (images, drawn again) -> the reconstruction loss, by default L1. only_y: True: nobody
+    asks for x to be drawn again.
     """
 
     ships = ("E_x", "E_y", "G_x", "G_y")
 
-    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0, distance=None):
+    def __init__(self, E_x, E_y, G_x, G_y, *, lambda_rec=10.0, lambda_kl=0.0, distance=None,
+                 only_y=None):
         super().__init__()
         self.E_x, self.E_y, self.G_x, self.G_y = E_x, E_y, G_x, G_y
         self.lambda_rec, self.lambda_kl, self.distance = lambda_rec, lambda_kl, distance
+        self.only_y = only_y
 
     def players(self):
         return [self.E_x, self.E_y, self.G_x, self.G_y], []
@@ -164,7 +167,7 @@ class TwoAutoencoders(nn.Module):
         z_x, z_y = self.code(mu_x), self.code(mu_y)
         distance = self.distance or cycle_consistency_loss
         batch |= {"mu_x": mu_x, "mu_y": mu_y, "z_x": z_x, "z_y": z_y}  # for the terms to come
-        rec = distance(x, self.G_x(z_x)) + distance(y, self.G_y(z_y))
+        rec = distance(y, self.G_y(z_y)) + (0 if self.only_y else distance(x, self.G_x(z_x)))
         total, parts = self.lambda_rec * rec, detached(rec=rec)
         if self.lambda_kl:
             kl = kl_loss(mu_x) + kl_loss(mu_y)
