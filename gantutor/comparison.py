@@ -8,6 +8,7 @@ rate 1e-3; a trick that one method uses is a row of its own for the others.
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -24,6 +25,7 @@ from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.recipes import REMEDIES, common_space
 from gantutor.rows import Rung, constrained, fast, row
+from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
 
 STEPS = 2000
@@ -136,7 +138,7 @@ def taught(**weights):
 # ------------------------------------------------------------------ a distance that sees mouths
 
 
-def by_detail(images, drawn, weight=4.0):
+def by_detail(images, drawn, weight=1.0):
     """L1, and more of it where a pixel differs from its neighbourhood.
 
     images, drawn: (N, 3, H, W). A pixel's weight is 1 + `weight` times its contrast, the distance
@@ -205,11 +207,17 @@ METHODS = {"supervised": compared(supervised, more=beyond_the_panel, paired=True
 
 def cogan(shared):
     _, _, G_x, G_y = coders(shared, 32, 16, 24)
-    return fast(CoGAN(G_x, G_y, *(SmallDiscriminator(width=24, layers=4) for _ in range(2))))
+    return fast(CoGAN(G_x, G_y, *(Group(layers=4) for _ in range(2))))
+
+
+def pairs_drawn(method):
+    """Six x, and beside them the y of the same z: (12, 3, 32, 32)."""
+    seed_everything(0)
+    return torch.cat(method.sample(6))
 
 
 DRAWN = {f"CoGAN, {shared} shared": Rung(compared(partial(cogan, shared)).recipe._replace(
-    judge=agreeing), 3) for shared in (0, 2)}
+    judge=agreeing, lr=5e-4), 3, faces=pairs_drawn) for shared in (0, 2, 3)}
 
 # Notebook 07: cycle x semantic, with D_x, D_y and D_z in every cell, on a texture that only X has.
 CELLS = {"neither": (), "cycle": ("lambda_cyc",), "semantic": ("lambda_sem",),
@@ -262,8 +270,8 @@ CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, 
                                                       steps=1000)
           for const in (1.0, 15.0) for tid in (15.0, 60.0)}
 DISTANCES: dict[str, Callable] = {
-    "L1": lambda: F.l1_loss, "detail 1": lambda: partial(by_detail, weight=1.0),
-    "detail 4": lambda: by_detail, "features": ByFeatures}
+    "L1": lambda: F.l1_loss, "detail 1": lambda: by_detail,
+    "detail 4": lambda: partial(by_detail, weight=4.0), "features": ByFeatures}
 CHOSEN |= {f"choose: mouth, {name}": compared(
     lambda distance=distance: common_space(**REMEDIES, distance=distance()), VALIDATION, 2)
     for name, distance in DISTANCES.items()}

@@ -35,11 +35,14 @@ def kept(batch, name, make):
     return batch[name].detach()
 
 
-def critics_loss(games, lambda_gp):
-    """(total, parts) of Wasserstein critics with gradient penalty: [(name, D, real, fake), ...]."""
+def critics_loss(games, lambda_gp, loss=wgan_discriminator_loss):
+    """(total, parts) of critics with gradient penalty: [(name, D, real, fake), ...].
+
+    loss: what each plays, (scores of real, scores of fake) -> loss. By default Wasserstein's game.
+    """
     total, parts = 0.0, {}
     for name, D, real, fake in games:
-        critic = wgan_discriminator_loss(D(real), D(fake))
+        critic = loss(D(real), D(fake))
         penalty = gradient_penalty(D, real, fake)
         total = total + critic + lambda_gp * penalty
         parts |= detached(**{name: critic, f"gp_{name}": penalty})

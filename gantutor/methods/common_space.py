@@ -7,6 +7,7 @@ from torch import nn
 
 from gantutor.losses import (
     bce_discriminator_loss,
+    bce_generator_loss,
     cycle_consistency_loss,
     gradient_penalty,
     gradient_reversal,
@@ -96,8 +97,9 @@ class CoGAN(nn.Module):
     """Two generators with shared first stages draw pairs (x, y) from one z, without paired data.
 
     Liu, Tuzel, "Coupled Generative Adversarial Networks", NeurIPS 2016, eq. 2: G_x(z) and G_y(z)
-    each try to fool their own domain's D. No term compares them. Here D_x and D_y are Wasserstein
-    critics with gradient penalty. There is no encoder, so CoGAN cannot translate a given x.
+    each try to fool their own domain's D. No term compares them. Two differences: a gradient
+    penalty keeps D_x and D_y smooth (Fedus et al., "Many Paths to Equilibrium", ICLR 2018), and
+    they share no layers. There is no encoder, so CoGAN cannot translate a given x.
     z_shape: (channels, h, w) of the generators' input z.
     """
 
@@ -118,7 +120,7 @@ class CoGAN(nn.Module):
 
     def generator_loss(self, batch):
         batch["fake_x"], batch["fake_y"] = fake_x, fake_y = self.sample(len(batch["x"]))
-        G_x, G_y = wgan_generator_loss(self.D_x(fake_x)), wgan_generator_loss(self.D_y(fake_y))
+        G_x, G_y = bce_generator_loss(self.D_x(fake_x)), bce_generator_loss(self.D_y(fake_y))
         return G_x + G_y, detached(G_x=G_x, G_y=G_y)
 
     def discriminator_loss(self, batch):
@@ -126,7 +128,8 @@ class CoGAN(nn.Module):
         fake_x = kept(batch, "fake_x", lambda: self.sample(count)[0])
         fake_y = kept(batch, "fake_y", lambda: self.sample(count)[1])
         return critics_loss([("D_x", self.D_x, batch["x"], fake_x),
-                             ("D_y", self.D_y, batch["y"], fake_y)], self.lambda_gp)
+                             ("D_y", self.D_y, batch["y"], fake_y)], self.lambda_gp,
+                            bce_discriminator_loss)
 
 
 class TwoAutoencoders(nn.Module):
