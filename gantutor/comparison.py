@@ -116,9 +116,9 @@ def three_classes(width=24):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear((width << 3) * 4, 3))
 
 
-def dtn(rough, const=15.0, tid=15.0, pack=AVATARS):
+def dtn(rough, const=15.0, tid=15.0, pack=AVATARS, both=False):
     """A DTN whose f is a `reader`. `reads`: how much f reads of held-out X and Y."""
-    net = reader(rough, pack)
+    net = reader(rough, pack, both=both)
     method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
                  lambda_const=const, lambda_tid=tid)
     x, y, people = held_out_pairs(pack)
@@ -198,7 +198,8 @@ MAKERS = {
        for name, make in (("direct", direct), ("VGG", vgg), ("CycleGAN", cyclegan))},
     "XGAN's teacher": partial(taught, **{name: value for name, value in REMEDIES.items()
                                          if name != "shuffle"}),
-    "DTN, f reads X": partial(dtn, False), "DTN, f reads both": partial(dtn, True)}
+    "DTN, f taught X": partial(dtn, False), "DTN, f taught rough X": partial(dtn, True),
+    "DTN, f taught X and Y": partial(dtn, True, both=True)}
 METHODS = {"supervised": compared(supervised, more=beyond_the_panel, paired=True)} | {
     name: compared(make, more=beyond_the_panel) for name, make in MAKERS.items()}
 

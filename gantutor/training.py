@@ -16,7 +16,7 @@ from gantutor.saving import plain, random_state, require_writable, set_random_st
 from gantutor.state import Run, checked_settings, fingerprint, whole_number
 
 MOST_SKIPS = 20  # steps in a row that float16's scaler may skip before the run is stopped
-PATIENCE = 5  # seconds that Ctrl-C waits for a stopped run to be saved
+PATIENCE = 5  # seconds that a signal waits for a stopped run to be saved
 
 
 class TrainingDiverged(RuntimeError):
@@ -99,32 +99,54 @@ def _one_step(run):
     return count
 
 
-@contextmanager
-def _ctrl_c_waits(seconds=0):
-    """Delays the first Ctrl-C to the end of the block. After `seconds`, a second acts at once.
+def _exit(number, frame):
+    raise SystemExit(128 + number)  # the exit code that a shell gives to a signal
 
-    Half a step cannot be resumed bit for bit. If the reader has set a handler, it is called. If
-    Ctrl-C is ignored, it stays ignored.
-    """
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
+
+@contextmanager
+def _sigterm_exits():
+    """SIGTERM would end the process at once. In the block it raises SystemExit, so `fit` saves."""
+    signals = threading.current_thread() is threading.main_thread()
+    if not signals or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    act = usual if callable(usual) else signal.default_int_handler
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _signals_wait(seconds=0):
+    """Delays Ctrl-C and SIGTERM to the end of the block. After `seconds`, a second acts at once.
+
+    Half a step cannot be resumed bit for bit. If the reader has set a handler, it is called. A
+    signal that is ignored stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: handler for number, handler in usual.items() if handler is not signal.SIG_IGN}
+    otherwise = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _exit}
+    act = {n: handler if callable(handler) else otherwise[n] for n, handler in usual.items()}
     asked, until = [], time.monotonic() + seconds
 
     def wait(number, frame):
         asked.append((number, frame))
         if len(asked) > 1 and time.monotonic() >= until:
-            act(number, frame)
+            act[number](number, frame)
 
-    signal.signal(signal.SIGINT, wait)
+    for number in usual:
+        signal.signal(number, wait)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler if usual is None else usual)
+        for number, handler in usual.items():
+            signal.signal(number, otherwise[number] if handler is None else handler)
     if asked:
-        act(*asked[0])
+        act[asked[0][0]](*asked[0])
 
 
 def _train_mode(method):
@@ -142,7 +164,7 @@ def _call(callback, run):
     try:
         callback(run.step, run.method, run.history)
     finally:
-        with _ctrl_c_waits():
+        with _signals_wait():
             set_random_state(state)
             _train_mode(run.method)
 
@@ -165,8 +187,9 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     "float16", or "auto" (bfloat16 if `device` has it natively, float16 on older GPUs, else
     float32). `History.precision` says what was used.
     save_path: file of the training state, written every `save_every` steps and at the end. If the
-    run diverges, fails or is interrupted, its last whole step is saved. If the file exists,
-    training goes on from it. On the CPU the result is bit for bit that of an uninterrupted run.
+    run diverges, fails or is interrupted (Ctrl-C, SIGTERM), its last whole step is saved. If the
+    file exists, training goes on from it. On the CPU the result is bit for bit that of an
+    uninterrupted run.
     With resume="weights" a new run starts from the file's weights and overwrites the file. Its
     steps, learning rate and data may differ.
     callback(step, method, history): called first, every `callback_every` steps, and at the end.
@@ -196,7 +219,8 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     bar = tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
                mininterval=0.3, smoothing=0.1)
     try:
-        _loop(run, bar, save_path, save_every, callback, callback_every)
+        with _sigterm_exits():
+            _loop(run, bar, save_path, save_every, callback, callback_every)
     finally:
         bar.close()
     return run.history
@@ -209,7 +233,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
         if callback and run.step < steps:
             _call(callback, run)
         while run.step < steps:
-            with _ctrl_c_waits():
+            with _signals_wait():
                 run.begin()
                 images += _one_step(run)
                 run.seconds = before + time.perf_counter() - began
@@ -223,7 +247,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
             if callback and (run.step % callback_every == 0 or run.step == steps):
                 _call(callback, run)
     except BaseException as error:
-        with _ctrl_c_waits(PATIENCE):
+        with _signals_wait(PATIENCE):
             _stop(run, save_path, saved, error)
         raise
 

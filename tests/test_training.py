@@ -4,8 +4,10 @@ import math
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +86,9 @@ def test_killed_again_and_again_it_ends_bit_for_bit_like_a_run_never_stopped(tmp
     assert_same(saved(straight), saved(stopped))
 
 
-def test_ctrl_c_in_the_middle_of_a_step_saves_and_resumes_bit_for_bit(tmp_path):
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt),
+                                               (signal.SIGTERM, SystemExit)])
+def test_a_signal_in_the_middle_of_a_step_saves_and_resumes_bit_for_bit(tmp_path, number, error):
     straight, stopped = tmp_path / "straight.pt", tmp_path / "stopped.pt"
     toy_fit(straight)
     method, data = toy()
@@ -93,14 +97,15 @@ def test_ctrl_c_in_the_middle_of_a_step_saves_and_resumes_bit_for_bit(tmp_path):
     def interrupted(batch):
         calls.append(1)
         if len(calls) == 10:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return whole(batch)
 
     method.discriminator_loss = interrupted
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    handler = signal.getsignal(number)
+    with pytest.raises(error) as stop:
         toy_fit(stopped, method, data)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(number) is handler
+    assert getattr(stop.value, "code", 143) == 143
     assert saved(stopped)["step"] == 10  # neither the 7 of the last save nor half of a step
     toy_fit(stopped)
     assert_same(saved(straight), saved(stopped))
@@ -114,6 +119,21 @@ def test_ctrl_c_in_a_callback_saves(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         toy_fit(tmp_path / "s.pt", callback=callback, callback_every=5)
     assert saved(tmp_path / "s.pt")["step"] == 5
+
+
+@pytest.mark.slow
+def test_a_terminated_process_saves_and_says_so_in_its_exit_code(tmp_path):
+    path = tmp_path / "s.pt"
+    path_of_tests = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    script = ("import time; from toys import toy_fit\n"
+              f"toy_fit({str(path)!r}, callback=lambda step, *_: step and (print(step, flush=True),"
+              " time.sleep(60)), callback_every=5)")
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": path_of_tests})
+    assert process.stdout.readline() == "5\n"
+    process.terminate()
+    assert process.wait(30) == 143
+    assert saved(path)["step"] == 5
 
 
 def test_trains_in_another_thread():

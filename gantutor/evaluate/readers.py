@@ -30,13 +30,15 @@ def roughened(images):
     return (light + 0.05 * torch.randn(light.shape)).clamp(-1, 1)
 
 
-def reader(rough, pack=AVATARS, steps=600):
+def reader(rough, pack=AVATARS, steps=600, both=False):
     """(encoder, heads) of a classifier of X's attributes, trained on X's labels, in eval mode.
 
     rough: with `roughened` images. pack: the avatars, or one of `data.varied` with the same people
-    in X. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
+    in X. both: on Y's pictures and labels as well. encoder: (N, 3, 32, 32) -> (N, 16, 4, 4).
     """
-    images, labels = pack.unpaired(32).stacks["x"], records("train_x")
+    domains = "xy" if both else "x"
+    images = torch.cat([pack.unpaired(32).stacks[domain] for domain in domains])
+    labels = torch.cat([records(f"train_{domain}") for domain in domains])
     net = nn.ModuleList([Encoder(encoder_stages(32, 16, 24)), nn.ModuleList(
         nn.Linear(256, count) for count in ATTRIBUTES.values())])
 
