@@ -51,7 +51,8 @@ def test_the_rules_of_fairness(name):
 
 
 @pytest.mark.parametrize("name", ["CycleGAN, shuffled", "CycleGAN through codes", "texture, both",
-                                  "XGAN's teacher", "DTN, f taught rough X", "CycleGAN, and 5 pairs",
+                                  "XGAN's teacher", "DTN, f taught rough X",
+                                  "DTN, f taught X and Y", "CycleGAN, and 5 pairs",
                                   "all remedies, and 5 pairs", "choose: mouth, detail 4",
                                   "choose: mouth, features", "direct, shuffled", "1 pairs"])
 def test_a_row_trains_and_is_judged(name):

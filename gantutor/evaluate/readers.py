@@ -30,7 +30,7 @@ def roughened(images):
     return (light + 0.05 * torch.randn(light.shape)).clamp(-1, 1)
 
 
-def reader(rough, pack=AVATARS, steps=600, both=False):
+def reader(rough, pack=AVATARS, steps=600, *, both=False):
     """(encoder, heads) of a classifier of X's attributes, trained on X's labels, in eval mode.
 
     rough: with `roughened` images. pack: the avatars, or one of `data.varied` with the same people
