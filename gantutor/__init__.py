@@ -13,6 +13,7 @@ The course, to be read in this order:
 The laboratory around it:
 
     saving, state   atomic files; what a training state holds
+    interrupts      signals, and two runs on one file
     official        the authors' released weights
     portable        a model in one file that says what it is
     data            packs and folders in, batches out

@@ -4,14 +4,12 @@
 """
 
 import math
-import signal
-import threading
 import time
-from contextlib import contextmanager
 
 import torch
 from tqdm.auto import tqdm
 
+from gantutor.interrupts import alone, signals_wait, sigterm_exits
 from gantutor.saving import plain, random_state, require_writable, set_random_state, target
 from gantutor.state import Run, checked_settings, fingerprint, whole_number
 
@@ -99,56 +97,6 @@ def _one_step(run):
     return count
 
 
-def _exit(number, frame):
-    raise SystemExit(128 + number)  # the exit code that a shell gives to a signal
-
-
-@contextmanager
-def _sigterm_exits():
-    """SIGTERM would end the process at once. In the block it raises SystemExit, so `fit` saves."""
-    signals = threading.current_thread() is threading.main_thread()
-    if not signals or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _exit)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
-def _signals_wait(seconds=0):
-    """Delays Ctrl-C and SIGTERM to the end of the block. After `seconds`, a second acts at once.
-
-    Half a step cannot be resumed bit for bit. If the reader has set a handler, it is called. A
-    signal that is ignored stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    usual = {number: handler for number, handler in usual.items() if handler is not signal.SIG_IGN}
-    otherwise = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _exit}
-    act = {n: handler if callable(handler) else otherwise[n] for n, handler in usual.items()}
-    asked, until = [], time.monotonic() + seconds
-
-    def wait(number, frame):
-        asked.append((number, frame))
-        if len(asked) > 1 and time.monotonic() >= until:
-            act[number](number, frame)
-
-    for number in usual:
-        signal.signal(number, wait)
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, otherwise[number] if handler is None else handler)
-    if asked:
-        act[asked[0][0]](*asked[0])
-
-
 def _train_mode(method):
     """Training mode, except for networks that are frozen as a whole: these are in eval mode."""
     method.train()
@@ -164,7 +112,7 @@ def _call(callback, run):
     try:
         callback(run.step, run.method, run.history)
     finally:
-        with _signals_wait():
+        with signals_wait():
             set_random_state(state)
             _train_mode(run.method)
 
@@ -196,7 +144,8 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
 
     Raises TrainingDiverged if a loss, a gradient or a weight is not finite; ValueError for an
     argument out of range, or a state that is not readable or has another method, data or settings;
-    OSError if save_path cannot be written; TypeError if data.state_dict() cannot be stored.
+    OSError if save_path cannot be written or another process trains into it; TypeError if
+    data.state_dict() cannot be stored.
     """
     settings = checked_settings(steps, lr, lr if lr_d is None else lr_d, betas, decay_from, decay_d,
                                 n_critic, precision)
@@ -206,24 +155,26 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
         raise ValueError(f'resume={resume!r}: expected "state", or with a save_path "weights"')
     if save_path is not None:
         require_writable(save_path)
-    run = Run(method.to(device), data, settings, device)
-    if save_path is not None:
-        run.belongs = fingerprint(run)
-        plain(run.state())  # what cannot be saved is found now, not after `save_every` steps
-        if resume == "weights" or target(save_path).exists():
-            run.load(save_path, weights_only=resume == "weights")
-            if run.step == settings["steps"]:
-                print(f"{save_path}: this run has finished all of its {run.step} steps; nothing "
-                      'was trained. resume="weights" starts a new run from its weights.')
-    _train_mode(method)
-    bar = tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
-               mininterval=0.3, smoothing=0.1)
-    try:
-        with _sigterm_exits():
+    with alone(save_path), sigterm_exits():
+        run = Run(method.to(device), data, settings, device)
+        if save_path is not None:
+            _go_on(run, save_path, resume)
+        _train_mode(method)
+        with tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
+                  mininterval=0.3, smoothing=0.1) as bar:
             _loop(run, bar, save_path, save_every, callback, callback_every)
-    finally:
-        bar.close()
     return run.history
+
+
+def _go_on(run, save_path, resume):
+    """Loads what lies in save_path. What cannot be saved is found now, not at the first save."""
+    run.belongs = fingerprint(run)
+    plain(run.state())
+    if resume == "weights" or target(save_path).exists():
+        run.load(save_path, weights_only=resume == "weights")
+        if run.step == run.settings["steps"]:
+            print(f"{save_path}: this run has finished all of its {run.step} steps; nothing "
+                  'was trained. resume="weights" starts a new run from its weights.')
 
 
 def _loop(run, bar, save_path, save_every, callback, callback_every):
@@ -233,7 +184,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
         if callback and run.step < steps:
             _call(callback, run)
         while run.step < steps:
-            with _signals_wait():
+            with signals_wait():
                 run.begin()
                 images += _one_step(run)
                 run.seconds = before + time.perf_counter() - began
@@ -247,7 +198,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
             if callback and (run.step % callback_every == 0 or run.step == steps):
                 _call(callback, run)
     except BaseException as error:
-        with _signals_wait(PATIENCE):
+        with signals_wait(PATIENCE):
             _stop(run, save_path, saved, error)
         raise
 

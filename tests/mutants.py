@@ -124,7 +124,7 @@ MUTANTS = [
     ("state.py", ' | {"data": copy.deepcopy(state["data"])}', "",
      f"{TRAINING}_a_run_whose_batches_change_in_place_is_undone"),
     ("training.py", "if run.half:", "if False:", UNDONE),
-    ("training.py", "with _signals_wait(PATIENCE):", "with _signals_wait():",
+    ("training.py", "with signals_wait(PATIENCE):", "with signals_wait():",
      f"{TRAINING}_a_second_ctrl_c_gets_through_and_further_ones_do_no_harm"),
     ("training.py", "if parameters and not any(p.requires_grad for p in parameters):", "if False:",
      f"{TRAINING}_a_network_that_is_frozen_as_a_whole_stays_in_eval_mode"),
