@@ -220,7 +220,7 @@ SHARING = {
 # Notebook 06: encoders that do not see the domain, and codes under stronger noise.
 NOISY = {"lambda_kl": 0.5}
 ALIGNMENT = {
-    "sharing, noisy": rung(ALIGNED_STEPS, 3, readings, **NOISY),
+    "4 shared, noisy": rung(ALIGNED_STEPS, 3, readings, **NOISY),
     "aligned": rung(ALIGNED_STEPS, 5, readings, settings=D_Z_PLAYS, lambda_dom=2.0, **NOISY),
     "reversed": rung(ALIGNED_STEPS, 3, readings, make=reversed_codes, lambda_dom=2.0, **NOISY),
 }

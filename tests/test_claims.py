@@ -354,7 +354,7 @@ def test_each_rung_stands_above_the_one_below(found):
     assert np.median(kept(found["4 shared"])) > 0.55
     assert min(kept(found["4 shared"])) > 0.59
     assert len(found["aligned"]) >= 5 and min(kept(found["aligned"])) >= 0.72
-    assert min(kept(found["aligned"])) > max(kept(found["sharing, noisy"]))
+    assert min(kept(found["aligned"])) > max(kept(found["4 shared, noisy"]))
 
 
 def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
@@ -365,7 +365,7 @@ def test_unlinked_codes_hold_everything_and_mean_nothing_to_each_other(found):
 
 
 def test_sharing_leaves_the_domain_in_the_code_and_D_z_takes_it_away(found):
-    for name in ("4 shared", "sharing, noisy"):
+    for name in ("4 shared", "4 shared, noisy"):
         assert min(p["domain read"] for p in found[name]) > 0.95
     assert np.median([p["domain read"] for p in found["aligned"]]) <= 0.6
     for p in found["aligned"]:  # and the attributes are still there

@@ -39,7 +39,7 @@ def test_only_where_codes_are_aligned_D_z_plays_twice_and_keeps_its_rate():
             assert (row.lr, row.batch_size, row.precision) == (1e-3, 16, "auto"), name
     steps = {name: LADDER[name].recipe.steps for name in LADDER}
     assert steps["aligned"] == 2 * steps["reversed"] == 2 * 2000  # as often for the encoders
-    assert {steps[name] for name in SHARING} == {1000} and steps["sharing, noisy"] == 2000
+    assert {steps[name] for name in SHARING} == {1000} and steps["4 shared, noisy"] == 2000
     assert {steps[name] for name in ABLATION} == {700} and {steps[name] for name in LIVE} == {1400}
 
 
@@ -49,7 +49,7 @@ def test_the_weights_of_every_rung():
     expected = {name: quiet | {"lambda_kl": 0.1} for name in SHARING}
     expected["UNIT"] = quiet | {"lambda_kl": 0.01, "lambda_gan": 1.0, "lambda_cyc": 10.0,
                                 "late": (0.0, 0.0)}  # everything from the first step on
-    expected["sharing, noisy"] = quiet | {"lambda_kl": 0.5}
+    expected["4 shared, noisy"] = quiet | {"lambda_kl": 0.5}
     expected["aligned"] = quiet | {"lambda_kl": 0.5, "lambda_dom": 2.0}
     expected["reversed"] = {"lambda_rec": 10.0, "lambda_kl": 0.5, "lambda_dom": 2.0}
     weights = {"D_z": {"lambda_dom": 2.0}, "cycle": {"lambda_cyc": 5.0},
@@ -90,7 +90,7 @@ def test_a_reversed_rung_has_no_second_player():
     assert turned.D_z in turned.players()[0] and turned.players()[1] == []
     assert turned.lambda_kl == 0.5
     torch.manual_seed(0)
-    beside = LADDER["sharing, noisy"].recipe.make()
+    beside = LADDER["4 shared, noisy"].recipe.make()
     torch.manual_seed(0)
     turned = LADDER["reversed"].recipe.make()
     for name in ("E_x", "G_x", "G_y", "D_z"):  # the rungs beside it start from the same weights
