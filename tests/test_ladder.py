@@ -8,7 +8,7 @@ from test_recipes import COMMON, REMEDIES, ROWS, made, numbers, same_weights
 from torch import nn
 
 from gantutor import recipes, rows, runs
-from gantutor.data import AVATARS, DIAL, RETRO
+from gantutor.data import AVATARS, DIAL, RETRO, varied
 from gantutor.methods.supervised import Supervised
 from gantutor.recipes import (
     ABLATION,
@@ -240,9 +240,10 @@ def test_the_longer_run_is_the_shipped_row_with_twice_the_steps():
 
 
 def test_whose_reference_rows_are_kept():
-    """Of every position of the dial in five splits, and of the avatars, which have one."""
+    """Of every position of the photographs' dial in five splits, and of the avatars' three."""
     kept = {name: (pack, splits) for name, (pack, _, splits) in recipes.REFERENCED.items()}
-    assert kept == {name: (pack, 5) for name, pack in DIAL.items()} | {"avatars": (AVATARS, 1)}
+    assert kept == {name: (pack, 5) for name, pack in DIAL.items()} | {
+        name: (pack, 1) for name, pack in ({"avatars": AVATARS} | varied.RECOLOURED).items()}
     for name, (_, untrained, _) in recipes.REFERENCED.items():  # as its pack's rows begin
-        beside = made("avatars_cyclegan" if name == "avatars" else "retro_cyclegan").G_xy
+        beside = made("retro_cyclegan" if name in DIAL else "avatars_cyclegan").G_xy
         assert str(untrained()) == str(beside)
