@@ -267,9 +267,9 @@ FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
 
 # What is chosen on validation: DTN's weights, and the reconstruction that keeps mouths.
 VALIDATION = AVATARS.on_validation()
-CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, tid), VALIDATION, 2,
+CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, tid), VALIDATION, 1,
                                                       steps=1000)
-          for const in (0.1, 1.0, 15.0) for tid in (15.0, 60.0)}
+          for const in (0.01, 0.1, 1.0, 15.0) for tid in (15.0, 60.0, 240.0)}
 DISTANCES: dict[str, Callable] = {
     "L1": lambda: F.l1_loss, "detail 1": lambda: by_detail,
     "detail 4": lambda: partial(by_detail, weight=4.0), "features": ByFeatures}
