@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gantutor.parallel import batch_mean, drawn, noise_like, own, whole
+
 
 def lsgan_generator_loss(fake_scores):
     """mean((D(fake) - 1)^2): make the discriminator say 1.
@@ -69,7 +71,9 @@ def gradient_penalty(D, real, fake, alpha=None):
     """
     require_same_shape("real", real, "fake", fake)
     n = len(real)
-    alpha = torch.rand(n, device=real.device) if alpha is None else torch.as_tensor(alpha)
+    if alpha is None:
+        alpha = drawn(torch.rand, n, device=real.device)
+    alpha = torch.as_tensor(alpha)
     if alpha.numel() != n:
         raise ValueError(f"alpha must hold one value for each of {n} images, got {alpha.numel()}")
     alpha = alpha.to(real).reshape(n, 1, 1, 1)
@@ -115,7 +119,8 @@ def perceptual_loss(embed, x, G_xy_of_x):
     require_same_shape("x", x, "G_xy_of_x", G_xy_of_x)
     with torch.no_grad():
         target = embed(x).float()
-    return F.l1_loss(embed(G_xy_of_x).float(), target) / target.abs().mean()
+        size = batch_mean(target.abs().mean()[None])
+    return F.l1_loss(embed(G_xy_of_x).float(), target) / size
 
 
 def feature_matching_loss(real_features, fake_features):
@@ -131,7 +136,8 @@ def feature_matching_loss(real_features, fake_features):
     total = 0.0
     for real, fake in zip(real_features, fake_features, strict=True):
         require_same_shape("real", real[:1], "fake", fake[:1])
-        total = total + (real.detach().float().mean(0) - fake.float().mean(0)).square().mean()
+        real, fake = (batch_mean(part.float()) for part in (real.detach(), fake))
+        total = total + (real - fake).square().mean()
     return total / len(real_features)
 
 
@@ -141,7 +147,7 @@ def sampled(mu):
     The reparameterisation of Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014,
     section 2.4, with the variance fixed to 1 as in UNIT (Liu, Breuel, Kautz, NeurIPS 2017).
     """
-    return mu + torch.randn_like(mu)
+    return mu + noise_like(mu)
 
 
 def kl_loss(mu):
@@ -220,7 +226,7 @@ class ImagePool(nn.Module):
         if self.images and self.images[0].shape != images.shape[1:]:
             stored, new = tuple(self.images[0].shape), tuple(images.shape[1:])
             raise ValueError(f"the pool holds images of shape {stored}, got {new}")
-        return torch.stack([self._swap(image) for image in images])
+        return own(torch.stack([self._swap(image) for image in whole(images)]))
 
     def _swap(self, image):
         if len(self.images) < self.size:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gantutor import parallel
 from gantutor.saving import (
     hyperparameters,
     load_state,
@@ -119,15 +120,19 @@ class Run:
         self.half = False
 
     def save(self, path):
-        """Writes the run as it stands. ValueError, and no file, where a weight is not finite."""
+        """Writes the run as it stands. ValueError, and no file, where a weight is not finite.
+
+        Of many processes, which all stand alike, the first writes.
+        """
         for name, parameter in self.method.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise ValueError(f"{path}: not written, because {name} is not finite")
-        save_state(path, self.state())
+        if not parallel.rank():
+            save_state(path, self.state())
 
     def load(self, path, weights_only):
         """Continues from a state, or only from its weights. On a ValueError nothing is changed."""
-        state = load_state(path, VERSION)
+        state = parallel.from_first(lambda: load_state(path, VERSION))
         before, now = state.get("belongs", {}), self.belongs
         for name in () if weights_only else {**now, **before}:
             if before.get(name) != now.get(name):

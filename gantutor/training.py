@@ -9,6 +9,7 @@ import time
 import torch
 from tqdm.auto import tqdm
 
+from gantutor import parallel
 from gantutor.interrupts import alone, signals_wait, sigterm_exits
 from gantutor.saving import plain, random_state, require_writable, set_random_state, target
 from gantutor.state import Run, checked_settings, fingerprint, whole_number
@@ -51,11 +52,14 @@ def _play(run, player, batch, factor):
         group["lr"] = run.settings["lr" if player == "generator" else "lr_d"] * factor
     with run.autocast():
         total, parts = getattr(run.method, f"{player}_loss")(batch)
-    for name, value in {**parts, "total loss": total.detach()}.items():
-        _require_finite(run, player, name, value)
     optimiser.zero_grad(set_to_none=True)
     scaler, norm = run.scalers[player], torch.nn.utils.get_total_norm
     scaler.scale(total).backward()
+    wrong = next(((name, float(value)) for name, value in (
+        {**parts, "total loss": total.detach()}).items() if not math.isfinite(value)), None)
+    wrong = parallel.averaged(parameters, wrong)  # of many processes all stop, or none
+    if wrong:
+        raise TrainingDiverged(run.step + 1, player, *wrong)
     if not scaler.is_enabled():
         gradients = [p.grad for p in parameters if p.grad is not None]
         _require_finite(run, player, "gradient norm", norm(gradients))
@@ -81,8 +85,11 @@ def _one_step(run):
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
     if hasattr(run.method, "progress"):  # for methods whose terms start late
         run.method.progress = run.step / settings["steps"]
-    batch = {k: v.to(run.device) for k, v in run.data.next_batch().items()}
-    count = len(next(iter(batch.values())))
+    batch = run.data.next_batch()
+    if not getattr(run.data, "divides", False):
+        batch = {k: parallel.own(v) for k, v in batch.items()}
+    batch = {k: v.to(run.device) for k, v in batch.items()}
+    count = len(next(iter(batch.values()))) * parallel.count()
     if run.step % settings["n_critic"] == 0:
         for p in discriminator:
             p.requires_grad_(False)
@@ -108,6 +115,8 @@ def _train_mode(method):
 
 def _call(callback, run):
     """Calls the callback. It may draw random numbers, so the random state is restored after it."""
+    if parallel.rank():
+        return  # process 0 alone talks
     state = random_state()
     try:
         callback(run.step, run.method, run.history)
@@ -125,6 +134,7 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
         resume="state", callback=None, callback_every=50, progress=True):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
+    After `gantutor.parallel.join` many processes do this together, each on its part of a batch.
     method: see `gantutor.methods`. Frozen parameters stay frozen. Networks that are frozen as a
     whole stay in eval mode. data: has next_batch() -> dict of tensors, state_dict() and
     load_state_dict(). Its fingerprint() -> dict, or else its constructor's arguments, identify it.
@@ -154,13 +164,14 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     if resume not in ("state", "weights") or (resume == "weights" and save_path is None):
         raise ValueError(f'resume={resume!r}: expected "state", or with a save_path "weights"')
     if save_path is not None:
-        require_writable(save_path)
-    with alone(save_path), sigterm_exits():
+        parallel.from_first(lambda: require_writable(save_path))
+    with alone(None if parallel.rank() else save_path), sigterm_exits():
         run = Run(method.to(device), data, settings, device)
         if save_path is not None:
             _go_on(run, save_path, resume)
         _train_mode(method)
-        with tqdm(total=settings["steps"], initial=run.step, disable=not progress, unit="step",
+        quiet = not progress or parallel.rank() > 0
+        with tqdm(total=settings["steps"], initial=run.step, disable=quiet, unit="step",
                   mininterval=0.3, smoothing=0.1) as bar:
             _loop(run, bar, save_path, save_every, callback, callback_every)
     return run.history
@@ -170,9 +181,9 @@ def _go_on(run, save_path, resume):
     """Loads what lies in save_path. What cannot be saved is found now, not at the first save."""
     run.belongs = fingerprint(run)
     plain(run.state())
-    if resume == "weights" or target(save_path).exists():
+    if resume == "weights" or parallel.from_first(lambda: target(save_path).exists()):
         run.load(save_path, weights_only=resume == "weights")
-        if run.step == run.settings["steps"]:
+        if run.step == run.settings["steps"] and not parallel.rank():
             print(f"{save_path}: this run has finished all of its {run.step} steps; nothing "
                   'was trained. resume="weights" starts a new run from its weights.')
 
@@ -216,7 +227,7 @@ def _stop(run, save_path, saved, error):
 
 def _log(run, bar, images_per_second):
     """Copies the losses to the host: every tenth step, because a copy waits for the GPU."""
-    values = {name: float(value) for name, value in run.parts.items()}
+    values = parallel.mean({name: float(value) for name, value in run.parts.items()})
     for name, value in {"step": run.step, "seconds": run.seconds, **values}.items():
         before = len(run.history["step"]) - 1  # a term that starts late is NaN before
         run.history.setdefault(name, [float("nan")] * before).append(value)

@@ -4,6 +4,7 @@ import hashlib
 
 import torch
 
+from gantutor.parallel import drawn, own
 from gantutor.state import whole_number
 
 
@@ -32,8 +33,11 @@ class Epochs:
     """The base of endless batches: each image once per epoch, and a state to save with a run.
 
     lengths: {name of a stack: number of its images}. Every epoch of a stack is a new permutation.
-    A rest that is smaller than a batch is left out. flip: mirror half of the images.
+    A rest that is smaller than a batch is left out. flip: mirror half of the images. Of many
+    processes (`gantutor.parallel`) each draws the whole batch's numbers and takes its own images.
     """
+
+    divides = True  # `fit` need not cut the batches
 
     def __init__(self, lengths, batch_size, seed, flip):
         self.batch_size = whole_number("batch_size", batch_size, 1)
@@ -50,7 +54,9 @@ class Epochs:
 
     def _taken(self, stack, index):
         """Images of a stack. One that crops at random draws where, and the state goes with it."""
-        return stack.draw(index, self.generator) if hasattr(stack, "draw") else stack[index]
+        if hasattr(stack, "draw"):
+            return stack.draw(index, self.generator)
+        return stack[own(index)]
 
     def _mirrored(self, images, *with_them):
         """If `flip` is on, mirrors half of the images in place, and the same ones of `with_them`.
@@ -58,7 +64,7 @@ class Epochs:
         Returns `images`.
         """
         if self.flip:
-            chosen = torch.rand(len(images), generator=self.generator) < 0.5
+            chosen = drawn(torch.rand, len(images), generator=self.generator) < 0.5
             for stack in (images, *with_them):
                 stack[chosen] = stack[chosen].flip(-1)
         return images
@@ -125,7 +131,7 @@ class Paired(Unpaired):
 
     def next_batch(self):
         index = self._indices("x", self.batch_size)
-        batch = {name: to_float(stack[index]) for name, stack in self.stacks.items()}
+        batch = {name: to_float(stack[own(index)]) for name, stack in self.stacks.items()}
         self._mirrored(*batch.values())
         return batch
 
@@ -157,7 +163,7 @@ class Labelled(Epochs):
     def _draw(self, k):
         images, codes = self.sets[k]
         index = self._indices(k, self.share)
-        return to_float(self._taken(images, index)), codes[index]
+        return to_float(self._taken(images, index)), codes[own(index)]
 
     def next_batch(self):
         """{"x": (B, 3, H, W) float32 in [-1, 1], "code": (B, c) float32}."""

@@ -1,6 +1,5 @@
 """DiscoGAN and DualGAN: other losses on CycleGAN's own two-way cycle."""
 
-import torch
 from torch.nn import functional as F
 
 from gantutor.losses import (
@@ -12,6 +11,7 @@ from gantutor.losses import (
 )
 from gantutor.methods import critics_loss, detached
 from gantutor.methods.cyclegan import CycleGAN
+from gantutor.parallel import noise_like
 
 
 class DiscoGAN(CycleGAN):
@@ -70,7 +70,7 @@ class DualGAN(CycleGAN):
         self.lambda_gp, self.noise = lambda_gp, noise
 
     def noisy(self, images):
-        return images + self.noise * torch.randn_like(images) if self.noise else images
+        return images + self.noise * noise_like(images) if self.noise else images
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]

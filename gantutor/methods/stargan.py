@@ -12,6 +12,7 @@ from gantutor.losses import (
 )
 from gantutor.methods import detached
 from gantutor.models import SmallBlock, require_images, with_coordinates
+from gantutor.parallel import own, whole
 
 
 def with_code(x, code):
@@ -175,7 +176,8 @@ class StarGAN(nn.Module):
         return self.G(x, code).clamp(-1, 1)
 
     def targets(self, code):
-        return code[torch.randperm(len(code))]
+        code = whole(code)
+        return own(code[torch.randperm(len(code))])
 
     def classification_loss(self, logits, code):
         return attribute_loss(logits, code)
@@ -217,11 +219,12 @@ class JointStarGAN(StarGAN):
         self.blocks = self.a, self.b = tuple(blocks)
 
     def targets(self, code):
+        code = whole(code)
         target = code.clone()
         for mask in code[:, -2:].T:
             (rows,) = mask.nonzero(as_tuple=True)
             target[rows] = code[rows[torch.randperm(len(rows))]]
-        return target
+        return own(target)
 
     def classification_loss(self, logits, code):
         labels, mask, total = code[:, :-2], code[:, -2:].bool(), 0.0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from gantutor import parallel
 from gantutor.data import to_float
 from gantutor.machine import choose_threads
 from gantutor.own import sources
@@ -110,8 +111,14 @@ def positive(text):
 
 
 def act(options):
-    """Does what `gantutor train` asks for; returns the exit code."""
-    device = found_device(options.device)
+    """Does what `gantutor train` asks for, of many processes together; returns the exit code."""
+    device = parallel.join(found_device(options.device))
+    with parallel.together():
+        return one_run(options, device)
+
+
+def one_run(options, device):
+    """`act` on this device."""
     size = options.size or (64 if device == "cpu" else 128)
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     if device == "cpu":
@@ -121,17 +128,21 @@ def act(options):
     method = start_from(found.make(), options, about)
     asked = settings_of_run(options, found, size)
     folder = Path(options.out) if options.out else default_folder(options, about)
-    ours = prepared(folder, method, asked, options.go_on)
+    ours = parallel.from_first(lambda: prepared(folder, asked, options.go_on))
+    if ours["weights"]:
+        load_weights_of(folder / BEFORE, method)
     if ours["state"] == "finished":
         print(f"{folder}: this run has finished its {asked['steps']} steps. --go-on with --steps N "
               f"trains N steps more, --out DIR starts another run")
         return 0
     run = {"command": getattr(options, "typed", ""), "asked": asked,
-           "domains": about["domains"], **where_it_runs(device), "began": began, **ours}
+           "domains": about["domains"], **where_it_runs(device), "processes": parallel.count(),
+           "began": began, "state": ours["state"], "go_on": ours["go_on"]}
     preview = preview_of(batches, about)
     every = max(asked["steps"] // 20, min(asked["steps"], 50))  # a preview takes half a second
     record = Record(folder, run, about, preview, every, options.keep_every)
-    write_json(folder / RUN, run)
+    if not parallel.rank():
+        write_json(folder / RUN, run)
     print(f"{options.method} at {size} px, {asked['steps']} steps on {device}; "
           f"{folder / 'preview.png'} shows how far it is", flush=True)
     return trained(method, batches, asked, found.settings, device, record)
@@ -206,11 +217,12 @@ def start_from(method, options, about):
     return Averaged(method) if options.ema else method
 
 
-def prepared(folder, method, asked, go_on):
-    """Makes the folder ready for this run: {"state", "go_on"}; with go_on loads the old weights.
+def prepared(folder, asked, go_on):
+    """Makes the folder ready for this run: {"state", "go_on", "weights"}.
 
-    "state" is "finished" where nothing is left to do. ValueError where a run with other settings
-    is there and --go-on was not given.
+    "state" is "finished" where nothing is left to do. "weights": whether the run begins with those
+    of the state before. ValueError where a run with other settings is there and --go-on was not
+    given.
     """
     before = read_run(folder)
     if before and before["asked"] != asked:
@@ -226,12 +238,11 @@ def prepared(folder, method, asked, go_on):
             if (folder / "history.csv").exists():
                 os.replace(folder / "history.csv", folder / "history_before.csv")
     elif before and before["state"] == "finished" and (folder / STATE).exists():
-        return {"state": "finished", "go_on": before["go_on"]}
+        return {"state": "finished", "go_on": before["go_on"], "weights": False}
     else:
         go_on = bool(before and before["go_on"])
-    if go_on and (folder / BEFORE).exists() and not (folder / STATE).exists():
-        load_weights_of(folder / BEFORE, method)
-    return {"state": "running", "go_on": go_on}
+    old = go_on and (folder / BEFORE).exists() and not (folder / STATE).exists()
+    return {"state": "running", "go_on": go_on, "weights": old}
 
 
 def read_run(folder):
@@ -249,7 +260,7 @@ def read_run(folder):
 def load_weights_of(path, method):
     """Loads the networks of a training state into the method, without its pools of pictures."""
     try:
-        weights = load_state(path, VERSION)["method"]
+        weights = parallel.from_first(lambda: load_state(path, VERSION))["method"]
         kept = {k: v for k, v in weights.items() if not k.endswith("extra_state")}
         method.load_state_dict(method.state_dict() | kept)
     except (KeyError, RuntimeError, AttributeError) as error:
@@ -290,10 +301,12 @@ def trained(method, batches, asked, settings, device, record):
                          "whole step; --precision float32 may help too") from None
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on in {record.folder}", flush=True)
-        if record.latest and (record.folder / STATE).exists():  # saved at the last whole step
+        saved = (record.folder / STATE).exists()  # at the last whole step
+        if record.latest and saved and not parallel.rank():
             record.write(load_state(record.folder / STATE, VERSION)["step"], "interrupted")
         return 130
-    record.write(asked["steps"], "finished")
+    if not parallel.rank():
+        record.write(asked["steps"], "finished")
     print(f"{record.folder / 'model.safetensors'} is done: gantutor translate {record.folder} IN "
           "OUT")
     return 0
