@@ -5,7 +5,10 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -397,3 +400,33 @@ def test_the_weights_of_other_networks_are_named(tmp_path):
 def test_a_history_as_a_table(tmp_path):
     results.write_history(tmp_path / "h.csv", {"step": [10, 20], "late": [float("nan"), 0.125]})
     assert (tmp_path / "h.csv").read_text() == "step,late\n10,\n20,0.125\n"
+
+
+# ------------------------------------------------------------------ many processes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["cyclegan", "stargan"])
+def test_two_processes_of_torchrun_leave_what_one_leaves(folders, method):
+    given = (["--data", "sets"] if method == "stargan" else ["--x", "photos", "--y", "ink"])
+    if method == "stargan":
+        for name in ("photos", "ink"):
+            shutil.copytree(folders / name, folders / "sets" / name)
+    command = ["-m", "gantutor", "train", method, *given, "--size", "16", "--batch-size", "4",
+               "--steps", "12", "--device", "cpu"]
+    many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    said = {}
+    for out, launcher in (("one", []), ("two", many)):
+        found = subprocess.run([sys.executable, *launcher, *command, "--out", out], cwd=folders,
+                               env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+                               text=True, timeout=300)
+        assert found.returncode == 0, found.stderr
+        said[out] = found.stdout
+    assert said["two"].count("is done: gantutor translate two") == 1
+    assert {p.name for p in (folders / "one").iterdir()} == {
+        p.name for p in (folders / "two").iterdir()}
+    one, two = networks(folders / "one"), networks(folders / "two")
+    for name, weights in one.items():
+        for key, weight in weights.items():
+            torch.testing.assert_close(two[name][key], weight, rtol=1e-4, atol=1e-4, msg=key)
+    assert json.loads((folders / "two" / "run.json").read_text())["processes"] == 2
