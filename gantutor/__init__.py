@@ -21,7 +21,7 @@ The laboratory around it:
     evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
     comparison      rows that differ in one thing, of which only the numbers are kept
-    show            pictures
+    show, drawings  pictures; the methods' data flow
     own             a reader's own pictures: train, translate, judge, export
     widgets         interactive controls
     check           the exercises

@@ -116,7 +116,7 @@ def three_classes(width=24):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear((width << 3) * 4, 3))
 
 
-def dtn(rough, const=15.0, tid=15.0, pack=AVATARS, both=False):
+def dtn(rough, const=0.01, tid=60.0, pack=AVATARS, both=False):
     """A DTN whose f is a `reader`. `reads`: how much f reads of held-out X and Y."""
     net = reader(rough, pack, both=both)
     method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
@@ -269,7 +269,7 @@ FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
 VALIDATION = AVATARS.on_validation()
 CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, tid), VALIDATION, 1,
                                                       steps=1000)
-          for const in (0.01, 0.1, 1.0, 15.0) for tid in (15.0, 60.0, 240.0)}
+          for const in (0.001, 0.01, 0.1, 1.0, 15.0) for tid in (15.0, 60.0, 240.0)}
 DISTANCES: dict[str, Callable] = {
     "L1": lambda: F.l1_loss, "detail 1": lambda: by_detail,
     "detail 4": lambda: partial(by_detail, weight=4.0), "features": ByFeatures}

@@ -8,6 +8,8 @@ import torch
 from IPython.display import HTML, display
 
 from gantutor.data import to_uint8
+from gantutor.drawings import svg
+from gantutor.drawings.lecture import DRAWINGS
 
 INK, ACCENT = "#222222", "#c44e52"
 PALETTE = ["#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860"]
@@ -213,3 +215,10 @@ def heatmaps(matrices, names=None, width=10.0):
     figure.tight_layout(pad=0.5)
     plt.close(figure)
     return figure
+
+
+def drawing(name):
+    """The data flow of a method, a key of `gantutor.drawings.lecture.DRAWINGS`, to be displayed."""
+    if name not in DRAWINGS:
+        raise ValueError(f"{name!r}: expected one of {', '.join(DRAWINGS)}")
+    return HTML(svg(DRAWINGS[name]))

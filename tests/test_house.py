@@ -23,9 +23,9 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 # Every room of the house from the ground floor up: it imports of those before it, and of itself.
 # gantutor/__init__.py stands under all of them and imports `machine` alone. Its `load` imports
 # `portable` when somebody calls it.
-ORDER = ["saving", "interrupts", "parallel", "losses", "models", "autoencoders", "vgg", "methods",
-         "machine", "state", "training", "official", "portable", "data", "evaluate", "rows",
-         "recipes", "comparison", "runs", "show", "own", "widgets", "check", "__main__"]
+ORDER = ["saving", "interrupts", "parallel", "drawings", "losses", "models", "autoencoders", "vgg",
+         "methods", "machine", "state", "training", "official", "portable", "data", "evaluate",
+         "rows", "recipes", "comparison", "runs", "show", "own", "widgets", "check", "__main__"]
 COURSE = ["losses", "models", "autoencoders", "vgg", "methods", "training"]  # in reading order
 METHODS = ["direct", "perceptual", "cyclegan", "relatives", "stargan", "common_space", "dtn",
            "supervised"]
