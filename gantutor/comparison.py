@@ -116,11 +116,16 @@ def three_classes(width=24):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear((width << 3) * 4, 3))
 
 
-def dtn(rough, const=0.01, tid=60.0, pack=AVATARS, both=False):
-    """A DTN whose f is a `reader`. `reads`: how much f reads of held-out X and Y."""
+def dtn_of(net, const=0.01, tid=60.0):
+    """A DTN whose f is the encoder of a `reader`. The weights were chosen on validation people."""
+    return DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
+               lambda_const=const, lambda_tid=tid)
+
+
+def dtn(rough, *weights, pack=AVATARS, both=False):
+    """A DTN and its f. `reads`: how much f reads of held-out X and Y."""
     net = reader(rough, pack, both=both)
-    method = DTN(net[0], Decoder(decoder_stages(32, 16, 24), 1.0), three_classes(),
-                 lambda_const=const, lambda_tid=tid)
+    method = dtn_of(net, *weights)
     x, y, people = held_out_pairs(pack)
     method.reads = {f"f reads of {name}": share_read(net, images, people)
                     for name, images in (("x", x), ("y", y))}
