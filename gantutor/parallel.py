@@ -118,30 +118,41 @@ def noise_like(images):
 # ------------------------------------------------------------------ one step of all
 
 
-def averaged(parameters, problem):
+def average(parameters):
     """Averages the gradients of `parameters` over the processes, in one message.
 
-    problem: what is wrong in this process, or None. Returns what is wrong in the first process in
-    which something is, for all of them, so that all stop at the same step.
+    So a gradient that is not finite in one process is so in all, and all notice it in one step.
+    ConnectionError where a process has ended.
     """
     if count() == 1:
-        return problem
+        return
     gradients = [p.grad for p in parameters if p.grad is not None]
-    flag = gradients[0].new_tensor([float(problem is not None)])
-    flat = torch.cat([g.flatten() for g in gradients] + [flag])
+    flat = torch.cat([g.flatten() for g in gradients])
     try:
         distributed.all_reduce(flat)
     except RuntimeError as error:
         raise ConnectionError(f"another process of this run has ended ({error})") from None
-    if flat[-1] > 0:
-        found = [None] * count()
-        distributed.all_gather_object(found, problem)
-        return next(one for one in found if one is not None)
-    flat /= count()
     sizes = [g.numel() for g in gradients]
-    for gradient, part in zip(gradients, flat[:-1].split(sizes), strict=True):
+    for gradient, part in zip(gradients, (flat / count()).split(sizes), strict=True):
         gradient.copy_(part.view_as(gradient))
-    return None
+
+
+def first(found):
+    """Of what the processes have found, tuples that begin with a step, or None, the earliest.
+
+    Of the same step it is that of the process that found it first in the order of its step.
+    """
+    if count() == 1:
+        return found
+    flag = torch.tensor([float(found is not None)])
+    if distributed.get_backend() == "nccl":
+        flag = flag.cuda()
+    distributed.all_reduce(flag)
+    if not flag:
+        return None
+    each = [None] * count()
+    distributed.all_gather_object(each, found)
+    return min((one for one in each if one), key=lambda one: (one[0], "norm" in one[2]))
 
 
 def mean(values):

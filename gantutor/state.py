@@ -58,7 +58,11 @@ def precision_of(device, precision):
 
 
 class Run:
-    """One training run. `half`: a step has begun and is not finished."""
+    """One training run. `half`: a step has begun and is not finished.
+
+    every: after how many steps the numbers of `watch` are looked at. On a GPU a look waits until
+    all that was asked for is done, so there it is 10.
+    """
 
     def __init__(self, method, data, settings, device):
         self.method, self.data, self.settings, self.device = method, data, settings, device
@@ -77,6 +81,7 @@ class Run:
             self.precision == "float16")) for player in self.optimisers}
         self.skipped = dict.fromkeys(self.optimisers, 0)  # how many steps in a row
         self.step, self.seconds, self.half = 0, 0.0, False
+        self.every, self.watched = 1 if torch.device(device).type == "cpu" else 10, []
         self.history = History(step=[], seconds=[])
         self.history.precision = self.precision
         self.parts = {}  # the latest of both players: G may not train in the logged steps
@@ -107,17 +112,34 @@ class Run:
         self.history.update(state["history"])
         set_random_state(state["random"])
 
+    def watch(self, player, numbers):
+        """Remembers {name: a number or a tensor of one} of this step for `first_bad`."""
+        self.watched += [(self.step + 1, player, name, value) for name, value in numbers.items()]
+
+    def first_bad(self):
+        """(step, player, name, value) of the first watched number that is not finite, or None."""
+        values = [torch.as_tensor(value, dtype=torch.float32, device=self.device).detach()
+                  for *_, value in self.watched]
+        if not values:
+            return None
+        values = torch.stack(values).tolist()
+        return next(((*named[:3], value) for named, value in zip(self.watched, values, strict=True)
+                     if not math.isfinite(value)), None)
+
     def begin(self):
-        """Begins a step: keeps a copy of everything that it changes."""
+        """Begins a step. Keeps a copy of everything that it changes, if all before it is finite."""
+        if self.watched:
+            self.half = True
+            return
         self.half, state = False, self.state()
         copies = {name: _cloned(state[name]) for name in ("method", "optimisers")}
         self.kept = state | copies | {"data": copy.deepcopy(state["data"])}
         self.half = True
 
     def undo(self):
-        """Goes back to the last whole step."""
+        """Goes back to the last whole step that was found finite."""
         self.restore(self.kept)
-        self.half = False
+        self.half, self.watched = False, []
 
     def save(self, path):
         """Writes the run as it stands. ValueError, and no file, where a weight is not finite.

@@ -19,15 +19,20 @@ PATIENCE = 5  # seconds that a signal waits for a stopped run to be saved
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss, a gradient or a weight is not finite. Attributes: step, player, name, value."""
+    """A loss, a gradient or a weight is not finite. Attributes: step, player, name, value, kept.
 
-    def __init__(self, step, player, name, value):
+    kept: the step before, or on a GPU up to ten before. The weights are those after it.
+    """
+
+    def __init__(self, step, player, name, value, kept=None):
+        kept = step - 1 if kept is None else kept
         super().__init__(
-            f"step {step}: the {player}'s {name} is {value}. The weights are those of the last "
-            "whole step. Usual remedies: a lower learning rate, a smaller loss weight, float32. "
+            f"step {step}: the {player}'s {name} is {value}. The weights are those after step "
+            f"{kept}. Usual remedies: a lower learning rate, a smaller loss weight, float32. "
             'With a save_path, `fit(..., resume="weights")` goes on from these weights with other '
             "settings.")
         self.step, self.player, self.name, self.value = step, player, name, value
+        self.kept = kept
 
 
 def linear_decay(step, steps, decay_from=0.5):
@@ -55,27 +60,27 @@ def _play(run, player, batch, factor):
     optimiser.zero_grad(set_to_none=True)
     scaler, norm = run.scalers[player], torch.nn.utils.get_total_norm
     scaler.scale(total).backward()
-    wrong = next(((name, float(value)) for name, value in (
-        {**parts, "total loss": total.detach()}).items() if not math.isfinite(value)), None)
-    wrong = parallel.averaged(parameters, wrong)  # of many processes all stop, or none
-    if wrong:
-        raise TrainingDiverged(run.step + 1, player, *wrong)
+    run.watch(player, {**parts, "total loss": total.detach()})
+    parallel.average(parameters)
     if not scaler.is_enabled():
         gradients = [p.grad for p in parameters if p.grad is not None]
-        _require_finite(run, player, "gradient norm", norm(gradients))
+        run.watch(player, {"gradient norm": norm(gradients)})
     scale = scaler.get_scale()
     scaler.step(optimiser)  # float16 skips the step, and lowers the scale, for such a gradient
     scaler.update()
     run.skipped[player] = run.skipped[player] + 1 if scaler.get_scale() < scale else 0
     if run.skipped[player] >= MOST_SKIPS:
-        _require_finite(run, player, f"gradient norm ({MOST_SKIPS} steps in a row)", math.nan)
-    _require_finite(run, player, "weights' norm", norm([p.detach() for p in parameters]))
+        run.watch(player, {f"gradient norm ({MOST_SKIPS} steps in a row)": math.nan})
+    run.watch(player, {"weights' norm": norm([p.detach() for p in parameters])})
     return parts
 
 
-def _require_finite(run, player, name, value):
-    if not math.isfinite(value):
-        raise TrainingDiverged(run.step + 1, player, name, float(value))
+def _require_finite(run):
+    """Looks at all that was watched. TrainingDiverged names the first that is not finite."""
+    found = parallel.first(run.first_bad())
+    if found:
+        raise TrainingDiverged(*found, kept=run.kept["step"])
+    run.watched = []
 
 
 def _one_step(run):
@@ -198,6 +203,9 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
             with signals_wait():
                 run.begin()
                 images += _one_step(run)
+                if run.step == steps or not all(run.step % every for every in (
+                        run.every, save_every, callback_every, 10)):
+                    _require_finite(run)
                 run.seconds = before + time.perf_counter() - began
                 if run.step % 10 == 0 or run.step == steps:
                     _log(run, bar, images / (time.perf_counter() - began))
@@ -216,7 +224,7 @@ def _loop(run, bar, save_path, save_every, callback, callback_every):
 
 def _stop(run, save_path, saved, error):
     """Goes back to the last whole step and saves it. If that fails, `error` gets a note."""
-    if run.half:
+    if run.half or run.first_bad():
         run.undo()
     if save_path is not None and run.step > saved:
         try:

@@ -87,7 +87,8 @@ def test_alone_nothing_is_cut_or_sent():
     stack = torch.arange(5.0)
     assert (parallel.count(), parallel.rank()) == (1, 0) and parallel.join("cpu") == "cpu"
     assert torch.equal(parallel.own(stack), stack) and torch.equal(parallel.whole(stack), stack)
-    assert parallel.averaged([], None) is None and parallel.averaged([], ("G", math.nan))[0] == "G"
+    assert parallel.average([]) is None and parallel.first(None) is None
+    assert parallel.first((3, "generator", "G", math.nan))[:2] == (3, "generator")
     assert parallel.mean({"D": 2.0}) == {"D": 2.0} and parallel.from_first(lambda: 3) == 3
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from toys import (
+    METHODS,
     STEPS,
     Interrupt,
     Toy,
     assert_same,
+    batches_for,
     child,
     saved,
     stacks,
@@ -29,6 +32,8 @@ from toys import (
 
 from gantutor import runs, saving, state, training
 from gantutor.data import Unpaired
+from gantutor.losses import ImagePool
+from gantutor.own.average import Averaged
 from gantutor.training import TrainingDiverged, fit, linear_decay
 
 # ------------------------------------------------------- killed and resumed
@@ -802,6 +807,102 @@ def test_divergence_is_caught_before_the_step(tmp_path, player, kind):
     toy_fit(straight, steps=20)
     toy_fit(path, steps=20)  # a whole step: a healthy run goes on from it bit for bit
     assert_same(saved(straight), saved(path))
+
+
+@pytest.fixture
+def looked_at_seldom(monkeypatch):
+    """Runs whose numbers are looked at every tenth step, as on a GPU."""
+    usual = state.Run.__init__
+
+    def seldom(self, *arguments):
+        usual(self, *arguments)
+        self.every = 10
+
+    monkeypatch.setattr(state.Run, "__init__", seldom)
+
+
+def test_looking_seldom_changes_no_number(tmp_path, looked_at_seldom, monkeypatch):
+    looks, usual = [], training._require_finite
+    monkeypatch.setattr(training, "_require_finite",
+                        lambda run: looks.append(run.step) or usual(run))
+    toy_fit(tmp_path / "seldom.pt", steps=33)
+    assert looks == [7, 10, 14, 20, 21, 28, 30, 33]  # before each save too
+    monkeypatch.undo()
+    toy_fit(tmp_path / "always.pt", steps=33)
+    assert_same(saved(tmp_path / "seldom.pt"), saved(tmp_path / "always.pt"))
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize("kind", ["some part", "total loss", "gradient norm"])
+def test_a_late_look_names_the_step_and_nothing_bad_is_on_disk(tmp_path, player, kind,
+                                                               looked_at_seldom):
+    path, straight = tmp_path / "s.pt", tmp_path / "straight.pt"
+    method, data, _ = diverging(player, kind)
+    words = f"step 9.*{player}'s {kind}.*after step 7"
+    with pytest.raises(TrainingDiverged, match=words) as caught:
+        toy_fit(path, method, data, steps=20)
+    assert (caught.value.step, caught.value.kept, saved(path)["step"]) == (9, 7, 7)
+    assert all(p.isfinite().all() for p in method.parameters())
+    toy_fit(straight, steps=20)
+    toy_fit(path, steps=20)
+    assert_same(saved(straight), saved(path))
+
+
+def test_ctrl_c_after_a_step_that_nobody_has_looked_at_saves_nothing_bad(tmp_path,
+                                                                         looked_at_seldom):
+    method, data, _ = diverging("generator", "total loss")
+    usual, batches = data.next_batch, []
+
+    def next_batch():
+        batches.append(1)
+        if len(batches) == 10:  # step 9 was bad, and step 10 is under way
+            signal.raise_signal(signal.SIGINT)
+        return usual()
+
+    data.next_batch = next_batch
+    with pytest.raises((KeyboardInterrupt, TrainingDiverged)):
+        toy_fit(tmp_path / "s.pt", method, data, steps=20)
+    assert saved(tmp_path / "s.pt")["step"] == 7
+
+
+class Watching(TorchDispatchMode):
+    """Notes what would make a GPU's host wait: a number that is read, a choice of rows by size."""
+
+    waits = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        name = function.overloadpacket.__name__
+        if name in self.waits:
+            self.found.append(name)
+        return function(*arguments, **(named or {}))
+
+
+# What waits on purpose: masks of a joint data set choose rows; float16's scale is not tested here.
+WAITS = {"JointStarGAN"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_step_of_a_method_waits_for_the_device(name, looked_at_seldom):
+    method = Averaged(METHODS[name]())
+    for net in method.modules():
+        if isinstance(net, ImagePool):
+            net.size = 0  # it draws on the host, about pictures that it does not read
+    run = state.Run(method, batches_for(name), state.checked_settings(
+        20, 1e-3, 1e-3, (0.5, 0.99), 0.5, True, 1, "float32"), "cpu")
+    with Watching() as watching:
+        for player in run.optimisers:
+            batch = run.data.next_batch()
+            total, parts = getattr(method, f"{player}_loss")(batch)
+            total.backward()
+            run.watch(player, {**parts, "total loss": total.detach()})
+    assert bool(watching.found) == (name in WAITS), watching.found
+    with Watching() as watching:
+        float(total.detach())
+    assert watching.found  # the test sees what it looks for
 
 
 def test_what_the_error_advises_can_be_done(tmp_path):

@@ -46,11 +46,10 @@ class Averaged(nn.Module):
     @torch.no_grad()
     def update(self):
         """Moves the average a little towards the networks' weights and buffers."""
-        steps = self.updates.item()
-        decay = min(self.decay, (1 + steps) / (10 + steps))
+        share = (9 / (10 + self.updates)).clamp_min(1 - self.decay)  # 1 - decay, on the device
         now = nn.ModuleDict({name: getattr(self.method, name) for name in self.ships})
         for mean, value in zip(self.average.parameters(), now.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+            mean.lerp_(value, share.to(mean.dtype))
         for mean, value in zip(self.average.buffers(), now.buffers(), strict=True):
             mean.copy_(value)
         self.updates += 1
