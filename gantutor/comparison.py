@@ -278,9 +278,12 @@ CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, 
 DISTANCES: dict[str, Callable] = {
     "L1": lambda: F.l1_loss, "detail 1": lambda: by_detail,
     "detail 4": lambda: partial(by_detail, weight=4.0), "features": ByFeatures}
-CHOSEN |= {f"choose: mouth, {name}": compared(
-    lambda distance=distance: common_space(**REMEDIES, distance=distance()), VALIDATION, 2)
-    for name, distance in DISTANCES.items()}
+CHOSEN |= {f"choose: mouth, {place}{name}": compared(
+    lambda distance=distance: common_space(**REMEDIES, distance=distance()), pack, 2)
+    for place, pack, tried in (
+        ("", VALIDATION, DISTANCES),
+        ("registered, ", varied.REGISTERED.on_validation(), ("L1", "detail 1")))
+    for name, distance in ((name, DISTANCES[name]) for name in tried)}
 
 # Mouths in the code, by detail: which mouth is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by detail": compared(partial(common_space, **REMEDIES,

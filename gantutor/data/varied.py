@@ -113,15 +113,60 @@ def patterns(part):
     return texture_of(name), background(sheet(name, SIZE))
 
 
-def _asked_textured(name, true, part):
-    return lambda size: [Question(to_float(textured(name)), to_float(sheet(true, SIZE)),
+def _asked(drawn, name, true, part):
+    """The questions of a pack whose x are drawn otherwise. drawn: name of a sheet -> images."""
+    return lambda size: [Question(to_float(drawn(name)), to_float(sheet(true, SIZE)),
                                   records(part), records(part))]
 
 
 # Y has plain backgrounds, and nothing in it says which texture X had.
 TEXTURED = _made(lambda: textured("train_x"), _usual("train_y"), _usual("hidden_train"),
-                 questions=_asked_textured("hidden_x", "hidden_y", "held_out"),
-                 validation=_asked_textured("validation_x", "validation_y", "validation"))
+                 questions=_asked(textured, "hidden_x", "hidden_y", "held_out"),
+                 validation=_asked(textured, "validation_x", "validation_y", "validation"))
+
+# ------------------------------------------------------------------ faces in the same place
+
+
+def edge_map(images):
+    """(H, W): where the images (N, 3, H, W), uint8, have edges on average. It needs no labels."""
+    brightness = to_float(images).mean(1, keepdim=True)
+    soft = F.avg_pool2d(F.pad(brightness, (1, 1, 1, 1), "replicate"), 3, 1)
+    return (brightness - soft).abs().mean((0, 1))
+
+
+def registration(x, y, most=6):
+    """(down, right): by how many pixels x must be moved so that its edges lie where y's do.
+
+    x, y: uint8 (N, 3, H, W) and (M, 3, H, W). The highest correlation of the two `edge_map`s, of
+    all moves of at most `most` pixels. The rim is left out, so that no move gains by it.
+    """
+    ours, theirs = edge_map(x), edge_map(y)[most:-most, most:-most].flatten()
+    found = {}
+    for down in range(-most, most + 1):
+        for right in range(-most, most + 1):
+            there = ours.roll((down, right), (0, 1))[most:-most, most:-most].flatten()
+            found[down, right] = torch.corrcoef(torch.stack([there, theirs]))[0, 1].item()
+    return max(found, key=found.get)
+
+
+def moved(images, down, right):
+    """uint8 (N, 3, H, W), moved; what comes in at a rim has the colours of the old rim."""
+    pad = max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)
+    wide = F.pad(images.float(), pad, "replicate").to(torch.uint8)
+    top, left = max(-down, 0), max(-right, 0)
+    return wide[..., top:top + images.shape[-2], left:left + images.shape[-1]]
+
+
+@functools.cache
+def registered(name):
+    """A sheet of pixel art, moved to where the voxel art's faces are: uint8."""
+    return moved(sheet(name, SIZE), *registration(sheet("train_x", SIZE), sheet("train_y", SIZE)))
+
+
+# The same people. A face of X lies where a face of Y does.
+REGISTERED = _made(lambda: registered("train_x"), _usual("train_y"), _usual("hidden_train"),
+                   questions=_asked(registered, "hidden_x", "hidden_y", "held_out"),
+                   validation=_asked(registered, "validation_x", "validation_y", "validation"))
 
 # ------------------------------------------------------------------ what is frequent, how many
 

@@ -62,6 +62,44 @@ def test_a_texture_lies_on_the_background_of_x_alone():
     assert not torch.equal(varied.TEXTURED.on_validation().questions(32)[0].x, question.x)
 
 
+def blocks(count, at, height=24, width=30, seed=0):
+    """Grey images with a bright block at `at`, each of another brightness: uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    bright = torch.randint(150, 250, (count, 1, 1, 1), generator=generator)
+    images = torch.full((count, 3, height, width), 60)
+    images[..., at[0]:at[0] + 6, at[1]:at[1] + 9] = bright
+    return images.to(torch.uint8)
+
+
+@pytest.mark.parametrize("shift", [(3, -1), (-4, 2), (0, 0)])
+def test_registration_finds_the_move_without_labels(shift):
+    x, y = blocks(5, (9, 10)), blocks(8, (9 + shift[0], 10 + shift[1]), seed=1)
+    assert varied.registration(x, y) == shift
+    assert torch.equal(varied.moved(x, *shift), blocks(5, (9 + shift[0], 10 + shift[1])))
+
+
+def test_a_move_repeats_the_rim_and_gives_the_middle_back():
+    images = torch.arange(2 * 3 * 5 * 7, dtype=torch.uint8).view(2, 3, 5, 7)
+    there = varied.moved(images, 2, -3)
+    assert torch.equal(there[..., 2:, :4], images[..., :3, 3:])
+    assert torch.equal(there[..., 0, :4], images[..., 0, 3:])  # the old upper row, twice
+    assert torch.equal(there[..., 2:, 4], images[..., :3, 6])
+    assert torch.equal(varied.moved(images, 0, 0), images)
+
+
+def test_registered_people_are_the_same_people_in_the_place_of_ys():
+    stacks, usual = varied.REGISTERED.unpaired(32).stacks, AVATARS.unpaired(32).stacks
+    down, right = varied.registration(usual["x"], usual["y"])
+    assert (down, right) == (3, -1)
+    assert torch.equal(stacks["y"], usual["y"])
+    assert torch.equal(stacks["x"][..., 3:, :-1], usual["x"][..., :-3, 1:])
+    question, before = varied.REGISTERED.questions(32)[0], AVATARS.questions(32)[0]
+    assert torch.equal(question.y, before.y)
+    assert torch.equal(question.x[..., 3:, :-1], before.x[..., :-3, 1:])
+    paired = varied.REGISTERED.paired(32).stacks
+    assert torch.equal(paired["x"], stacks["x"]) and not torch.equal(paired["y"], stacks["y"])
+
+
 def test_some_colours_are_more_frequent_and_nobody_is_in_two_parts():
     people = {part: torch.tensor(varied.unequal_records()[part]) for part in ("train_x", "train_y")}
     apart = [set(map(tuple, part.tolist())) for part in (
