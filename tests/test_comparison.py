@@ -142,6 +142,11 @@ def test_detail_weighs_a_small_mouth_more_than_a_large_cheek():
     assert comparison.by_detail(face, without, weight=0.0) == pytest.approx(plain.item())
 
 
+def test_squares_are_added_to_l1():
+    there, drawn = torch.zeros(2, 3, 4, 5), torch.full((2, 3, 4, 5), 0.5)
+    assert comparison.with_squares(there, drawn) == pytest.approx(0.5 + 2 * 0.25)
+
+
 def test_roughened_pictures_are_moved_and_tinted_and_stay_pictures():
     torch.manual_seed(0)
     images = to_float(sheet("hidden_x", 32)[:50])
