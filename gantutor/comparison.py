@@ -297,6 +297,12 @@ CHOSEN |= {f"choose: mouth, {place}{name}": compared(
          ("L1", "detail 1", "detail 2", "squares")))
     for name, distance in ((name, DISTANCES[name]) for name in tried)}
 
+# X moved to where Y's faces lie (`varied.registration`): does likeness then tell more names?
+MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
+         for name, make in (
+             ("CycleGAN", cyclegan), ("all remedies", all_remedies),
+             ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
+
 # Mouths in the code, by detail: which mouth is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by detail": compared(partial(common_space, **REMEDIES,
                                                             distance=by_detail),
@@ -304,4 +310,4 @@ MOUTHS = {f"{share:.0%} frown, by detail": compared(partial(common_space, **REME
           for share in (0.5, 0.7)}
 
 COMPARED = (METHODS | DRAWN | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER
-            | MOUTHS)
+            | MOUTHS | MOVED)
