@@ -191,10 +191,37 @@ def test_cells_fit_a_screen(path):
     assert too_long(path) == []
 
 
+def sentences(text):
+    """The sentences of a Markdown text, without code, formulas, tables and references."""
+    text = text.split("## References")[0]
+    for noise in (r"```.*?```", r"\$\$.*?\$\$"):
+        text = re.sub(noise, " ", text, flags=re.S)
+    text = re.sub(r"\$[^$]*\$|`[^`]*`", " M ", text)
+    text = re.sub(r"^\s*\|.*$", "", text, flags=re.M)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    end = r"(?<=[.!?:;])[\"”)*]*\s+(?=[A-Z*\"(0-9])"
+    for paragraph in re.split(r"\n\s*\n|^\s*[*#-]+ |^\d+\. ", text, flags=re.M):
+        yield from re.split(end, " ".join(paragraph.split()))
+
+
+@every_notebook
+def test_no_sentence_has_more_than_35_words(path):
+    long = [(k, sentence) for k, cell in cells(path, "markdown")
+            for sentence in sentences(cell["source"]) if len(sentence.split()) > 35]
+    assert long == []
+
+
 @every_notebook
 def test_no_number_is_left_to_fill_in(path):
     left = re.findall(r"\{MINUTES\}|\bTODO\b|\bXXX\b", path.read_text(encoding="utf-8"))
     assert left == []
+
+
+def test_a_sentence_ends_where_a_reader_would_say():
+    text = ("One two, `a. B` and $x. Y$ three. Four!\n\n* five\n* six\n\n| a | table |\n"
+            "$$no. Thing$$\n## References\n* Somebody. A title.")
+    assert [s for s in sentences(text) if s] == [
+        "One two, M and M three.", "Four!", "five", "six"]
 
 
 def test_these_checks_find_what_they_look_for(tmp_path):
