@@ -156,6 +156,18 @@ def by_detail(images, drawn, weight=1.0):
     return (share * (images - drawn.float()).abs()).mean()
 
 
+def by_rarity(images, drawn, weight=1.0):
+    """L1, and more of it where a pixel's contrast differs from that of the other images there.
+
+    As `by_detail`, but fine detail that all images of the batch share (eyes, say) counts as L1.
+    """
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
+    fine = images - soft
+    rare = (fine - fine.mean(0)).abs().mean(1, keepdim=True)
+    share = 1 + weight * rare / rare.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return (share * (images - drawn.float()).abs()).mean()
+
+
 def with_squares(images, drawn, weight=2.0):
     """L1, plus `weight` times the squared error.
 
@@ -287,14 +299,15 @@ CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, 
 DISTANCES: dict[str, Callable] = {
     "L1": lambda: F.l1_loss, "detail 1": lambda: by_detail,
     "detail 2": lambda: partial(by_detail, weight=2.0),
-    "detail 4": lambda: partial(by_detail, weight=4.0), "squares": lambda: with_squares,
+    "detail 4": lambda: partial(by_detail, weight=4.0), "rarity 1": lambda: by_rarity,
+    "rarity 4": lambda: partial(by_rarity, weight=4.0), "squares": lambda: with_squares,
     "features": ByFeatures}
 CHOSEN |= {f"choose: mouth, {place}{name}": compared(
     lambda distance=distance: common_space(**REMEDIES, distance=distance()), pack, 2)
     for place, pack, tried in (
         ("", VALIDATION, ("L1", "detail 1", "detail 4", "features")),
         ("registered, ", varied.REGISTERED.on_validation(),
-         ("L1", "detail 1", "detail 2", "squares")))
+         ("L1", "detail 1", "detail 2", "rarity 1", "rarity 4", "squares")))
     for name, distance in ((name, DISTANCES[name]) for name in tried)}
 
 # X moved to where Y's faces lie (`varied.registration`): does likeness then tell more names?

@@ -142,6 +142,19 @@ def test_detail_weighs_a_small_mouth_more_than_a_large_cheek():
     assert comparison.by_detail(face, without, weight=0.0) == pytest.approx(plain.item())
 
 
+def test_rare_detail_weighs_more_than_common_detail():
+    faces = torch.zeros(4, 3, 8, 8)
+    faces[:, :, 1, 2] = 1.0  # an eye that all have
+    faces[0, :, 6, 5] = 1.0  # a mouth that one has
+    no_eye, no_mouth = faces.clone(), faces.clone()
+    no_eye[0, :, 1, 2] = no_mouth[0, :, 6, 5] = 0.0
+    plain = F.l1_loss(no_mouth, faces)
+    assert comparison.by_rarity(faces, no_mouth) > 3 * plain
+    assert comparison.by_rarity(faces, no_eye) == pytest.approx(plain.item(), rel=1e-4)
+    assert comparison.by_detail(faces, no_eye) > 3 * plain
+    assert comparison.by_rarity(faces, faces) == 0
+
+
 def test_squares_are_added_to_l1():
     there, drawn = torch.zeros(2, 3, 4, 5), torch.full((2, 3, 4, 5), 0.5)
     assert comparison.with_squares(there, drawn) == pytest.approx(0.5 + 2 * 0.25)
