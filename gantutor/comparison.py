@@ -314,13 +314,12 @@ CHOSEN |= {f"choose: mouth, {place}{name}": compared(
 MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
          for name, make in (
              ("CycleGAN", cyclegan), ("all remedies", all_remedies),
+             ("all remedies by rarity", partial(all_remedies, distance=by_rarity)),
              ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
 
-# Mouths in the code, by detail: which mouth is which, where both are equally frequent or not?
-MOUTHS = {f"{share:.0%} frown, by detail": compared(partial(common_space, **REMEDIES,
-                                                            distance=by_detail),
-                                                    varied.frowning(share), 3)
-          for share in (0.5, 0.7)}
+# Mouths in the code, not registered: which is which, where both are equally frequent or not?
+MOUTHS = {f"{share:.0%} frown, by rarity": compared(
+    partial(all_remedies, distance=by_rarity), varied.frowning(share), 3) for share in (0.5, 0.7)}
 
 COMPARED = (METHODS | DRAWN | TEXTURES | CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER
             | MOUTHS | MOVED)
