@@ -134,12 +134,14 @@ def edge_map(images):
     return (brightness - soft).abs().mean((0, 1))
 
 
-def registration(x, y, most=6):
+def registration(x, y, most=None):
     """(down, right): by how many pixels x must be moved so that its edges lie where y's do.
 
     x, y: uint8 (N, 3, H, W) and (M, 3, H, W). The highest correlation of the two `edge_map`s, of
-    all moves of at most `most` pixels. The rim is left out, so that no move gains by it.
+    all moves of at most `most` pixels, by default a fifth of the width. The rim is left out, so
+    that no move gains by it.
     """
+    most = x.shape[-1] // 5 if most is None else most
     ours, theirs = edge_map(x), edge_map(y)[most:-most, most:-most].flatten()
     found = {}
     for down in range(-most, most + 1):
@@ -158,15 +160,27 @@ def moved(images, down, right):
 
 
 @functools.cache
-def registered(name):
+def registered(name, size=SIZE):
     """A sheet of pixel art, moved to where the voxel art's faces are: uint8."""
-    return moved(sheet(name, SIZE), *registration(sheet("train_x", SIZE), sheet("train_y", SIZE)))
+    return moved(sheet(name, size), *registration(sheet("train_x", size), sheet("train_y", size)))
 
 
-# The same people. A face of X lies where a face of Y does.
-REGISTERED = _made(lambda: registered("train_x"), _usual("train_y"), _usual("hidden_train"),
-                   questions=_asked(registered, "hidden_x", "hidden_y", "held_out"),
-                   validation=_asked(registered, "validation_x", "validation_y", "validation"))
+def _asked_registered(part, x, y):
+    return lambda size: [Question(to_float(registered(x, size)), to_float(sheet(y, size)),
+                                  records(part), records(part))]
+
+
+def _registered_batches(kind, y):
+    return lambda size, batch_size=16, seed=0: kind(registered("train_x", size), sheet(y, size),
+                                                    batch_size, seed)
+
+
+# The same people, at 32 or 64 px. A face of X lies where a face of Y does.
+REGISTERED = AVATARS._replace(
+    unpaired=_registered_batches(Unpaired, "train_y"),
+    paired=_registered_batches(Paired, "hidden_train"),
+    questions=_asked_registered("held_out", "hidden_x", "hidden_y"),
+    validation=_asked_registered("validation", "validation_x", "validation_y"))
 
 # ------------------------------------------------------------------ what is frequent, how many
 

@@ -87,16 +87,17 @@ def test_a_move_repeats_the_rim_and_gives_the_middle_back():
     assert torch.equal(varied.moved(images, 0, 0), images)
 
 
-def test_registered_people_are_the_same_people_in_the_place_of_ys():
-    stacks, usual = varied.REGISTERED.unpaired(32).stacks, AVATARS.unpaired(32).stacks
-    down, right = varied.registration(usual["x"], usual["y"])
-    assert (down, right) == (3, -1)
+@pytest.mark.parametrize(("size", "down", "left"), [(32, 3, 1), (64, 6, 3)])
+def test_registered_people_are_the_same_people_in_the_place_of_ys(size, down, left):
+    stacks, usual = (pack.unpaired(size).stacks for pack in (varied.REGISTERED, AVATARS))
+    assert varied.registration(usual["x"], usual["y"]) == (down, -left)
     assert torch.equal(stacks["y"], usual["y"])
-    assert torch.equal(stacks["x"][..., 3:, :-1], usual["x"][..., :-3, 1:])
-    question, before = varied.REGISTERED.questions(32)[0], AVATARS.questions(32)[0]
+    there, here = (..., slice(down, None), slice(-left)), (..., slice(-down), slice(left, None))
+    assert torch.equal(stacks["x"][there], usual["x"][here])
+    question, before = (pack.questions(size)[0] for pack in (varied.REGISTERED, AVATARS))
     assert torch.equal(question.y, before.y)
-    assert torch.equal(question.x[..., 3:, :-1], before.x[..., :-3, 1:])
-    paired = varied.REGISTERED.paired(32).stacks
+    assert torch.equal(question.x[there], before.x[here])
+    paired = varied.REGISTERED.paired(size).stacks
     assert torch.equal(paired["x"], stacks["x"]) and not torch.equal(paired["y"], stacks["y"])
 
 
