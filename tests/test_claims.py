@@ -471,3 +471,34 @@ def test_05_unit_closes_its_cycle_on_whatever_map_it_has(found):
     assert max(of(unit, "cycle L1")) < min(of(shared, "cycle L1"))
     assert sorted(of(unit, "content kept"))[1] < 0.36  # always the commonest value: .39
     assert max(of(unit, "content kept")) > max(of(shared, "content kept"))
+
+
+# ------------------------------------------------------- notebook 08
+
+
+def test_registered_and_by_rarity_every_attribute_comes_across_in_every_seed():
+    """What the course set itself as a goal: .95 kept, .93 right, seeds within .02."""
+    panels = [point["panel"] for point in runs.rung("registered, all remedies by rarity")]
+    assert len(panels) == 5
+    kept, right = ([p[key] for p in panels] for key in ("content kept", "translated right"))
+    assert min(kept) >= 0.95 and min(right) >= 0.93
+    assert max(kept) - min(kept) <= 0.02 and max(right) - min(right) <= 0.02
+    assert min(p["by attribute"]["mouth"] for p in panels) >= 0.95
+    as_drawn = [point["panel"] for point in runs.rung("all remedies")]
+    assert max(p["by attribute"]["mouth"] for p in as_drawn) <= 0.55
+    assert max(kept_of["hidden-pair L1"] for kept_of in panels) < 0.1
+
+
+def test_detail_alone_brings_a_mouth_into_the_code_under_the_wrong_name():
+    panel = next(point["panel"] for point in runs.rung("choose: mouth, detail 1")
+                 if point["seed"] == 0)
+    assert panel["information by attribute"]["mouth"] > 0.7
+    assert panel["by attribute"]["mouth"] < 0.2
+
+
+def test_more_pairs_are_nearer_and_the_unpaired_row_lies_between_twenty_and_a_hundred():
+    error = {count: [p["panel"]["hidden-pair L1"] for p in runs.rung(f"{count} pairs")]
+             for count in (1, 5, 20, 100, 500)}
+    assert all(len(found) == 3 for found in error.values())
+    middle = [np.median(found) for found in error.values()]
+    assert middle == sorted(middle, reverse=True)
