@@ -502,3 +502,11 @@ def test_more_pairs_are_nearer_and_the_unpaired_row_lies_between_twenty_and_a_hu
     assert all(len(found) == 3 for found in error.values())
     middle = [np.median(found) for found in error.values()]
     assert middle == sorted(middle, reverse=True)
+    unpaired = [[p["panel"] for p in runs.rung(name)] for name in (
+        "all remedies", "registered, all remedies by rarity")]
+    for panels in unpaired:
+        found = [p["hidden-pair L1"] for p in panels]
+        assert max(error[100]) < min(found) and max(found) < min(error[20])
+    ceiling = [p["panel"]["content kept"] for p in runs.rung("supervised")]
+    kept = [p["content kept"] for p in unpaired[1]]
+    assert len(ceiling) == 5 and min(ceiling) <= min(kept) and max(kept) <= max(ceiling)
