@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantutor.parallel import batch_mean, drawn, noise_like, own, whole
+from gantutor.parallel import batch_mean, draw_rows, noise_like, own_rows, whole_batch
 
 
 def lsgan_generator_loss(fake_scores):
@@ -72,7 +72,7 @@ def gradient_penalty(D, real, fake, alpha=None):
     require_same_shape("real", real, "fake", fake)
     n = len(real)
     if alpha is None:
-        alpha = drawn(torch.rand, n, device=real.device)
+        alpha = draw_rows(torch.rand, n, device=real.device)
     alpha = torch.as_tensor(alpha)
     if alpha.numel() != n:
         raise ValueError(f"alpha must hold one value for each of {n} images, got {alpha.numel()}")
@@ -226,7 +226,7 @@ class ImagePool(nn.Module):
         if self.images and self.images[0].shape != images.shape[1:]:
             stored, new = tuple(self.images[0].shape), tuple(images.shape[1:])
             raise ValueError(f"the pool holds images of shape {stored}, got {new}")
-        return own(torch.stack([self._swap(image) for image in whole(images)]))
+        return own_rows(torch.stack([self._swap(image) for image in whole_batch(images)]))
 
     def _swap(self, image):
         if len(self.images) < self.size:

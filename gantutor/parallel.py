@@ -73,7 +73,7 @@ def together():
 # ------------------------------------------------------------------ the rows of a batch
 
 
-def own(stack):
+def own_rows(stack):
     """Of the rows (N, ...) of a whole batch those of this process: every n-th.
 
     ValueError if N is no multiple of the number of processes.
@@ -85,7 +85,7 @@ def own(stack):
 
 
 @torch.no_grad()
-def whole(stack):
+def whole_batch(stack):
     """The whole batch that the processes' own rows (N, ...) are of, in its order, detached."""
     if count() == 1:
         return stack.detach()
@@ -95,12 +95,12 @@ def whole(stack):
     return torch.stack(parts, 1).flatten(0, 1)
 
 
-def drawn(draw, rows, *shape, **rest):
+def draw_rows(draw, rows, *shape, **rest):
     """draw(N, *shape, **rest) for the N rows of a whole batch; of these the process's own `rows`.
 
     draw: torch.rand, torch.randn, ...
     """
-    return own(draw(rows * count(), *shape, **rest))
+    return own_rows(draw(rows * count(), *shape, **rest))
 
 
 def batch_mean(features):
@@ -112,7 +112,7 @@ def batch_mean(features):
 
 def noise_like(images):
     """Standard normal noise for `images`, drawn for the whole batch."""
-    return own(torch.randn_like(images if count() == 1 else torch.cat([images] * count())))
+    return own_rows(torch.randn_like(images if count() == 1 else torch.cat([images] * count())))
 
 
 # ------------------------------------------------------------------ one step of all

@@ -92,7 +92,7 @@ def _one_step(run):
         run.method.progress = run.step / settings["steps"]
     batch = run.data.next_batch()
     if not getattr(run.data, "divides", False):
-        batch = {k: parallel.own(v) for k, v in batch.items()}
+        batch = {k: parallel.own_rows(v) for k, v in batch.items()}
     batch = {k: v.to(run.device) for k, v in batch.items()}
     count = len(next(iter(batch.values()))) * parallel.count()
     if run.step % settings["n_critic"] == 0:

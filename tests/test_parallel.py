@@ -86,7 +86,8 @@ def test_a_batch_that_cannot_be_divided_is_refused(tmp_path):
 def test_alone_nothing_is_cut_or_sent():
     stack = torch.arange(5.0)
     assert (parallel.count(), parallel.rank()) == (1, 0) and parallel.join("cpu") == "cpu"
-    assert torch.equal(parallel.own(stack), stack) and torch.equal(parallel.whole(stack), stack)
+    assert torch.equal(parallel.own_rows(stack), stack)
+    assert torch.equal(parallel.whole_batch(stack), stack)
     assert parallel.average([]) is None and parallel.first(None) is None
     assert parallel.first((3, "generator", "G", math.nan))[:2] == (3, "generator")
     assert parallel.mean({"D": 2.0}) == {"D": 2.0} and parallel.from_first(lambda: 3) == 3
@@ -96,14 +97,14 @@ def test_alone_nothing_is_cut_or_sent():
 def test_rows_go_round(monkeypatch, rank, mine):
     monkeypatch.setattr(parallel, "count", lambda: 3)
     monkeypatch.setattr(parallel, "rank", lambda: rank)
-    assert parallel.own(torch.arange(6)).tolist() == mine
+    assert parallel.own_rows(torch.arange(6)).tolist() == mine
     torch.manual_seed(0)
     whole = torch.rand(6, 2)
     torch.manual_seed(0)
-    assert torch.equal(parallel.drawn(torch.rand, 2, 2), whole[mine])
+    assert torch.equal(parallel.draw_rows(torch.rand, 2, 2), whole[mine])
     torch.manual_seed(0)
     whole = torch.randn(6, 3, 2, 4)
     torch.manual_seed(0)
     assert torch.equal(parallel.noise_like(torch.zeros(2, 3, 2, 4)), whole[mine])
     with pytest.raises(ValueError, match="batch of 4 cannot be divided among 3"):
-        parallel.own(torch.arange(4))
+        parallel.own_rows(torch.arange(4))

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from gantutor.parallel import drawn, own
+from gantutor.parallel import draw_rows, own_rows
 from gantutor.state import whole_number
 
 
@@ -56,7 +56,7 @@ class Epochs:
         """Images of a stack. One that crops at random draws where, and the state goes with it."""
         if hasattr(stack, "draw"):
             return stack.draw(index, self.generator)
-        return stack[own(index)]
+        return stack[own_rows(index)]
 
     def _mirrored(self, images, *with_them):
         """If `flip` is on, mirrors half of the images in place, and the same ones of `with_them`.
@@ -64,7 +64,7 @@ class Epochs:
         Returns `images`.
         """
         if self.flip:
-            chosen = drawn(torch.rand, len(images), generator=self.generator) < 0.5
+            chosen = draw_rows(torch.rand, len(images), generator=self.generator) < 0.5
             for stack in (images, *with_them):
                 stack[chosen] = stack[chosen].flip(-1)
         return images
@@ -131,7 +131,7 @@ class Paired(Unpaired):
 
     def next_batch(self):
         index = self._indices("x", self.batch_size)
-        batch = {name: to_float(stack[own(index)]) for name, stack in self.stacks.items()}
+        batch = {name: to_float(stack[own_rows(index)]) for name, stack in self.stacks.items()}
         self._mirrored(*batch.values())
         return batch
 
@@ -163,7 +163,7 @@ class Labelled(Epochs):
     def _draw(self, k):
         images, codes = self.sets[k]
         index = self._indices(k, self.share)
-        return to_float(self._taken(images, index)), codes[own(index)]
+        return to_float(self._taken(images, index)), codes[own_rows(index)]
 
     def next_batch(self):
         """{"x": (B, 3, H, W) float32 in [-1, 1], "code": (B, c) float32}."""

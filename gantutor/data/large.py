@@ -27,7 +27,7 @@ from gantutor.data.batches import Unpaired
 from gantutor.data.folders import few, list_images, refuse_shared_files
 from gantutor.data.squares import Squares
 from gantutor.machine import allowed_cores
-from gantutor.parallel import own
+from gantutor.parallel import own_rows
 
 BUDGET = 256 * 2**20  # bytes of decoded pictures that are held in memory
 LARGER = 286 / 256    # the official CycleGAN scales to 286 px and crops 256
@@ -111,7 +111,7 @@ class Folder:
         """This process's own of folder[index], cut out at places that the generator draws."""
         room = self.side - self.size + 1
         places = torch.randint(room, (len(index), 2), generator=generator)
-        return self._cut(own(index), own(places))
+        return self._cut(own_rows(index), own_rows(places))
 
     def _cut(self, index, places):
         self._fill()

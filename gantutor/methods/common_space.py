@@ -18,7 +18,7 @@ from gantutor.losses import (
     wgan_generator_loss,
 )
 from gantutor.methods import critics_loss, detached, kept
-from gantutor.parallel import drawn
+from gantutor.parallel import draw_rows
 
 
 def domain_ramp(p):
@@ -34,8 +34,8 @@ def shuffled_colours(images, share):
 
     images: (N, 3, H, W); returns the same shape. One of the six orders is the old one.
     """
-    orders = drawn(torch.rand, len(images), 3).argsort(1)
-    orders[drawn(torch.rand, len(images)) >= share] = torch.arange(3)
+    orders = draw_rows(torch.rand, len(images), 3).argsort(1)
+    orders[draw_rows(torch.rand, len(images)) >= share] = torch.arange(3)
     return images[torch.arange(len(images))[:, None], orders]
 
 
@@ -116,7 +116,7 @@ class CoGAN(nn.Module):
 
     def sample(self, count):
         """(x, y): two stacks (count, 3, H, W). Each pair comes from one z."""
-        z = drawn(torch.randn, count, *self.z_shape, device=next(self.parameters()).device)
+        z = draw_rows(torch.randn, count, *self.z_shape, device=next(self.parameters()).device)
         return self.G_x(z), self.G_y(z)
 
     def generator_loss(self, batch):

@@ -12,7 +12,7 @@ from gantutor.losses import (
 )
 from gantutor.methods import detached
 from gantutor.models import SmallBlock, require_images, with_coordinates
-from gantutor.parallel import own, whole
+from gantutor.parallel import own_rows, whole_batch
 
 
 def with_code(x, code):
@@ -176,8 +176,8 @@ class StarGAN(nn.Module):
         return self.G(x, code).clamp(-1, 1)
 
     def targets(self, code):
-        code = whole(code)
-        return own(code[torch.randperm(len(code))])
+        code = whole_batch(code)
+        return own_rows(code[torch.randperm(len(code))])
 
     def classification_loss(self, logits, code):
         return attribute_loss(logits, code)
@@ -219,12 +219,12 @@ class JointStarGAN(StarGAN):
         self.blocks = self.a, self.b = tuple(blocks)
 
     def targets(self, code):
-        code = whole(code)
+        code = whole_batch(code)
         target = code.clone()
         for mask in code[:, -2:].T:
             (rows,) = mask.nonzero(as_tuple=True)
             target[rows] = code[rows[torch.randperm(len(rows))]]
-        return own(target)
+        return own_rows(target)
 
     def classification_loss(self, logits, code):
         labels, mask, total = code[:, :-2], code[:, -2:].bool(), 0.0
