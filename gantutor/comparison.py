@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, to_float, varied
+from gantutor.data.batches import softened
 from gantutor.evaluate import held_out_pairs, textures
 from gantutor.evaluate.beyond import agreeing, beyond_the_panel, glasses
 from gantutor.evaluate.readers import reader, share_read
@@ -150,9 +151,12 @@ def by_detail(images, drawn, weight=1.0):
     to the mean of the 3 x 3 pixels around it, in units of the image's mean contrast. So flat
     pixels count as in L1.
     """
-    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
-    contrast = (images - soft).abs().mean(1, keepdim=True)
-    share = 1 + weight * contrast / contrast.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    contrast = (images - softened(images)).abs().mean(1, keepdim=True)
+    return _weighed(images, drawn, contrast, weight)
+
+
+def _weighed(images, drawn, counts, weight):
+    share = 1 + weight * counts / counts.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
     return (share * (images - drawn.float()).abs()).mean()
 
 
@@ -161,11 +165,9 @@ def by_rarity(images, drawn, weight=1.0):
 
     As `by_detail`, but fine detail that all images of the batch share (eyes, say) counts as L1.
     """
-    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
-    fine = images - soft
+    fine = images - softened(images)
     rare = (fine - fine.mean(0)).abs().mean(1, keepdim=True)
-    share = 1 + weight * rare / rare.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
-    return (share * (images - drawn.float()).abs()).mean()
+    return _weighed(images, drawn, rare, weight)
 
 
 def with_squares(images, drawn, weight=2.0):
@@ -264,6 +266,7 @@ TEXTURES |= {f"texture, {name}": compared(make, varied.TEXTURED, more=textures.r
                                 ("DTN", partial(dtn, True, pack=varied.TEXTURED)))}
 
 all_remedies = partial(common_space, **REMEDIES)
+unshuffled = partial(all_remedies, shuffle=0.0)
 BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family
 # Notebook 08.
 DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired=make is supervised)
@@ -284,7 +287,7 @@ PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5), seeds=3
 FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
     ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
     for name, make in (("all remedies", all_remedies),
-                       ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
+                       ("no shuffling", unshuffled))}
 SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3,
                                                             glasses)
            for share in (0.1, 0.5, 0.9) for name, make in BOTH.items()}
@@ -315,7 +318,7 @@ MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
          for name, make in (
              ("CycleGAN", cyclegan), ("all remedies", all_remedies),
              ("all remedies by rarity", partial(all_remedies, distance=by_rarity)),
-             ("no shuffling", partial(common_space, **REMEDIES | {"shuffle": 0.0})))}
+             ("no shuffling", unshuffled))}
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(

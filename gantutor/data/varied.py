@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from gantutor.data.avatars import ATTRIBUTES, AVATARS, records, sheet
-from gantutor.data.batches import Paired, Unpaired, to_float, to_uint8
+from gantutor.data.batches import Paired, Unpaired, softened, to_float, to_uint8
 from gantutor.data.packs import Question, grainy, load_sheet, not_quite_y
 from gantutor.saving import data_folder
 
@@ -114,15 +114,19 @@ def patterns(part):
 
 
 def _asked(drawn, name, true, part):
-    """The questions of a pack whose x are drawn otherwise. drawn: name of a sheet -> images."""
-    return lambda size: [Question(to_float(drawn(name)), to_float(sheet(true, SIZE)),
+    """The questions of a pack whose x are drawn otherwise. drawn: (sheet, size) -> images."""
+    return lambda size: [Question(to_float(drawn(name, size)), to_float(sheet(true, size)),
                                   records(part), records(part))]
+
+
+def _textured(name, size):
+    return textured(name)
 
 
 # Y has plain backgrounds, and nothing in it says which texture X had.
 TEXTURED = _made(lambda: textured("train_x"), _usual("train_y"), _usual("hidden_train"),
-                 questions=_asked(textured, "hidden_x", "hidden_y", "held_out"),
-                 validation=_asked(textured, "validation_x", "validation_y", "validation"))
+                 questions=_asked(_textured, "hidden_x", "hidden_y", "held_out"),
+                 validation=_asked(_textured, "validation_x", "validation_y", "validation"))
 
 # ------------------------------------------------------------------ faces in the same place
 
@@ -130,8 +134,7 @@ TEXTURED = _made(lambda: textured("train_x"), _usual("train_y"), _usual("hidden_
 def edge_map(images):
     """(H, W): where the images (N, 3, H, W), uint8, have edges on average. It needs no labels."""
     brightness = to_float(images).mean(1, keepdim=True)
-    soft = F.avg_pool2d(F.pad(brightness, (1, 1, 1, 1), "replicate"), 3, 1)
-    return (brightness - soft).abs().mean((0, 1))
+    return (brightness - softened(brightness)).abs().mean((0, 1))
 
 
 def registration(x, y, most=None):
@@ -165,11 +168,6 @@ def registered(name, size=SIZE):
     return moved(sheet(name, size), *registration(sheet("train_x", size), sheet("train_y", size)))
 
 
-def _asked_registered(part, x, y):
-    return lambda size: [Question(to_float(registered(x, size)), to_float(sheet(y, size)),
-                                  records(part), records(part))]
-
-
 def _registered_batches(kind, y):
     return lambda size, batch_size=16, seed=0: kind(registered("train_x", size), sheet(y, size),
                                                     batch_size, seed)
@@ -179,8 +177,8 @@ def _registered_batches(kind, y):
 REGISTERED = AVATARS._replace(
     unpaired=_registered_batches(Unpaired, "train_y"),
     paired=_registered_batches(Paired, "hidden_train"),
-    questions=_asked_registered("held_out", "hidden_x", "hidden_y"),
-    validation=_asked_registered("validation", "validation_x", "validation_y"))
+    questions=_asked(registered, "hidden_x", "hidden_y", "held_out"),
+    validation=_asked(registered, "validation_x", "validation_y", "validation"))
 
 # ------------------------------------------------------------------ what is frequent, how many
 

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from gantutor.autoencoders import Encoder, encoder_stages
 from gantutor.data.avatars import ATTRIBUTES, AVATARS, records
-from gantutor.data.batches import to_float
+from gantutor.data.batches import softened, to_float
 from gantutor.evaluate.judges import train_classifier
 
 
@@ -22,8 +22,7 @@ def roughened(images):
     matrix[:, :, 2] = shift
     moved = F.grid_sample(images, F.affine_grid(matrix, images.shape, False), "bilinear", "border",
                           False)
-    soft = F.avg_pool2d(F.pad(moved, (1, 1, 1, 1), "replicate"), 3, 1)
-    moved = torch.lerp(moved, soft, torch.rand(n, 1, 1, 1))
+    moved = torch.lerp(moved, softened(moved), torch.rand(n, 1, 1, 1))
     grey = moved.mean(1, keepdim=True)
     pale = grey + (0.6 + 0.6 * torch.rand(n, 1, 1, 1)) * (moved - grey)
     light = (0.7 + 0.5 * torch.rand(n, 1, 1, 1)) * pale + 0.4 * (torch.rand(n, 1, 1, 1) - 0.5)
