@@ -319,6 +319,9 @@ MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
              ("CycleGAN", cyclegan), ("all remedies", all_remedies),
              ("all remedies by rarity", partial(all_remedies, distance=by_rarity)),
              ("no shuffling", unshuffled))}
+MOVED["registered, all remedies by rarity, 64 px"] = compared(
+    partial(common_space, None, 64, encoder_size=32, distance=by_rarity, **REMEDIES),
+    varied.REGISTERED.at(64))
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(
