@@ -13,10 +13,11 @@ from itertools import chain, combinations
 from torch import nn
 
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
-from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, faces
+from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, faces, varied
 from gantutor.evaluate import panel, sharpness
 from gantutor.evaluate.edits import Coded
 from gantutor.evaluate.probes import readings
+from gantutor.losses import rare_detail_loss
 from gantutor.methods.common_space import ReversedCodes, ShuffledColours
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
@@ -178,6 +179,9 @@ RECIPES = {
     # Notebook 07.
     "avatars_remedies": avatars(partial(common_space, encoder_size=32, **REMEDIES), 4000,
                                 precision="auto"),
+    # X moved to where Y's faces lie, and a reconstruction that sees mouths: notebook 08.
+    "avatars_registered": row(varied.REGISTERED, partial(
+        common_space, distance=rare_detail_loss, **REMEDIES), 2000),
     "avatars64_remedies": avatars64(partial(common_space, None, 64, encoder_size=32, **REMEDIES),
                                     4000, precision="auto"),
     "avatars64_supervised": avatars64(lambda: Supervised(Drawer64()), 1000, paired=True),

@@ -121,7 +121,7 @@ def test_a_file_is_330_lines_at_most():
 def test_the_course_is_read_in_one_sitting():
     course = {file: lines(file) for file in SOURCES if room(module_of(file)) in COURSE}
     assert len(course) == 5 + 1 + len(METHODS)
-    assert sum(course.values()) < 2050, course
+    assert sum(course.values()) < 2100, course
 
 
 def test_the_door_names_the_course_in_reading_order():

@@ -34,6 +34,18 @@ def test_adversarial_losses_by_hand(form):
     assert losses.bce_discriminator_loss(real, fake).item() == pytest.approx(expected)
 
 
+def test_rare_detail_weighs_more_than_common_detail():
+    faces = torch.zeros(4, 3, 8, 8)
+    faces[:, :, 1, 2] = 1.0  # an eye that all have
+    faces[0, :, 6, 5] = 1.0  # a mouth that one has
+    no_eye, no_mouth = faces.clone(), faces.clone()
+    no_eye[0, :, 1, 2] = no_mouth[0, :, 6, 5] = 0.0
+    plain = losses.cycle_consistency_loss(no_mouth, faces)
+    assert losses.rare_detail_loss(faces, no_mouth) > 3 * plain
+    assert losses.rare_detail_loss(faces, no_eye) == pytest.approx(plain.item(), rel=1e-4)
+    assert losses.rare_detail_loss(faces, faces) == 0
+
+
 HALF = {
     "lsgan_generator_loss": 1, "lsgan_discriminator_loss": 2, "bce_generator_loss": 1,
     "bce_discriminator_loss": 2, "wgan_generator_loss": 1, "wgan_discriminator_loss": 2,

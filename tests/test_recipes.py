@@ -87,6 +87,7 @@ TABLE = {
     "faces_supervised": (8000, 1e-3, 16, "SupervisedEdits", {}),
     "faces_brownblack": (2500, 1e-3, 16, "CycleGAN", CYCLE),
     "avatars_remedies": (4000, 1e-3, 16, "ShuffledColours", REMEDIES),
+    "avatars_registered": (2000, 1e-3, 16, "ShuffledColours", REMEDIES),
     "avatars64_remedies": (4000, 1e-3, 16, "ShuffledColours", REMEDIES),
     "avatars64_supervised": (1000, 1e-3, 16, "Supervised", {}),
 }

@@ -3,7 +3,6 @@
 import hashlib
 
 import torch
-from torch.nn import functional as F
 
 from gantutor.parallel import draw_rows, own_rows
 from gantutor.state import whole_number
@@ -17,11 +16,6 @@ def to_float(images):
 def to_uint8(images):
     """float (N, 3, H, W) in [-1, 1] -> uint8 in 0..255, rounded and clipped."""
     return images.detach().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu()
-
-
-def softened(images):
-    """Each pixel the mean of the 3 x 3 around it; outside lies the rim again. (N, C, H, W)."""
-    return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "replicate"), 3, 1)
 
 
 def content_digest(stack):

@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from gantutor.data.avatars import ATTRIBUTES, AVATARS, records, sheet
-from gantutor.data.batches import Paired, Unpaired, softened, to_float, to_uint8
+from gantutor.data.batches import Paired, Unpaired, to_float, to_uint8
 from gantutor.data.packs import Question, grainy, load_sheet, not_quite_y
+from gantutor.losses import softened
 from gantutor.saving import data_folder
 
 SIZE = 32

@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 from gantutor.autoencoders import Encoder, encoder_stages
 from gantutor.data.avatars import ATTRIBUTES, AVATARS, records
-from gantutor.data.batches import softened, to_float
+from gantutor.data.batches import to_float
 from gantutor.evaluate.judges import train_classifier
+from gantutor.losses import softened
 
 
 def roughened(images):
