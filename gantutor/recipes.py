@@ -8,7 +8,6 @@ numbers are kept. `gantutor.runs` trains and judges rows.
 """
 
 from functools import partial
-from itertools import chain, combinations
 
 from torch import nn
 
@@ -189,8 +188,8 @@ RECIPES = {
 
 # -------------------------------------- the ladder of notebooks 05 to 07: only numbers are kept
 
-# Number of encoder steps: in notebooks 05, 06 and 07, and in 07's table of every subset.
-STEPS, ALIGNED_STEPS, LIVE_STEPS, SHORT = 1000, 2000, 1400, 700
+# Number of encoder steps in notebooks 05 and 06.
+STEPS, ALIGNED_STEPS = 1000, 2000
 # Where codes are aligned, D_z trains twice per encoder step, with a constant learning rate.
 D_Z_PLAYS = {"n_critic": 2, "decay_d": False}
 
@@ -228,21 +227,10 @@ ALIGNMENT = {
     "aligned": rung(ALIGNED_STEPS, 5, readings, settings=D_Z_PLAYS, lambda_dom=2.0, **NOISY),
     "reversed": rung(ALIGNED_STEPS, 3, readings, make=reversed_codes, lambda_dom=2.0, **NOISY),
 }
-# Notebook 07: codes without noise, and every subset of three remedies on top of sharing.
-TERMS = {"D_z": "lambda_dom", "cycle": "lambda_cyc", "semantic": "lambda_sem"}
-ABLATION = {
-    " + ".join(["sharing", *chosen]): rung(SHORT, 2, lambda_kl=0.0, **{
-        TERMS[term]: REMEDIES[TERMS[term]] for term in chosen})
-    for chosen in chain.from_iterable(combinations(TERMS, count) for count in range(4))}
-UNSHUFFLED = REMEDIES | {"shuffle": 0.0}
-ABLATION["all, and D_x, D_y"] = rung(SHORT, 2, **UNSHUFFLED)
-# All remedies as notebook 07 trains them live, and the same without the shuffling of colours.
-LIVE = {"all remedies, live": rung(LIVE_STEPS, 5, **REMEDIES),
-        "all but shuffling, live": rung(LIVE_STEPS, 3, **UNSHUFFLED)}
 sharp = partial(sharpness, pack=AVATARS.at(64))
 # The shipped runs, with more seeds than ship.
 CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, seeds, more in (
     ("all remedies", "avatars_remedies", 5, None),
     ("all remedies, 64 px", "avatars64_remedies", 1, sharp),
     ("supervised, 64 px", "avatars64_supervised", 2, sharp))}
-LADDER = SHARING | ALIGNMENT | ABLATION | LIVE | CONVERGED
+LADDER = SHARING | ALIGNMENT | CONVERGED

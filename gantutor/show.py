@@ -167,6 +167,59 @@ def points(rows, key="hidden-pair L1", references=()):
     return figure
 
 
+def over(panels, key, *, at, flat=(), log=True, width=5.0):
+    """Figure of one number against another: {label: {x: [a run's number, one per seed]}}.
+
+    A line joins the medians, a dot is a seed. key: the name of the number. at: the name of x.
+    flat: {label: number} of what does not depend on x, dotted. log: whether x is logarithmic.
+    """
+    figure, axis = plt.subplots(figsize=(width, 3), dpi=110)
+    for (label, found), color in zip(panels.items(), PALETTE, strict=False):
+        axis.plot(list(found), [np.median(seeds) for seeds in found.values()], color=color,
+                  label=label, lw=1.3)
+        for x, seeds in found.items():
+            axis.plot([x] * len(seeds), seeds, ".", color=color)
+    for (label, value), style in zip(dict(flat).items(), (":", "--", "-.", "-") * 2, strict=False):
+        axis.axhline(value, color="#888888", lw=1, ls=style, label=label)
+    axis.set(xlabel=at, ylabel=key, xscale="log" if log else axis.get_xscale())
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=7, frameon=False)
+    return _finished(figure)
+
+
+def scatter(points, x, y, width=5.0):
+    """Figure of named dots: {family: {name: (x, y)}}, a colour per family. x, y: axes' names.
+
+    The dots have numbers, and the legend says whose.
+    """
+    figure, axis = plt.subplots(figsize=(width + 2.6, 4), dpi=110)
+    colors = (color for color, found in zip(PALETTE, points.values(), strict=False) for _ in found)
+    named = [(name, at) for found in points.values() for name, at in found.items()]
+    for number, ((name, at), color) in enumerate(zip(named, colors, strict=True), 1):
+        axis.plot(*at, "o", ms=5, color=color, label=f"{number}  {name}")
+        axis.annotate(str(number), at, fontsize=7, xytext=(3, 3), textcoords="offset points")
+    axis.set(xlabel=x, ylabel=y)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),
+                handlelength=1)
+    return _finished(figure)
+
+
+def shaded(rows, worst=0.6, width=8.0):
+    """Figure of a table of shares: {row: {column: share, or None}}. `worst` and more is darkest."""
+    columns = list(next(iter(rows.values())))
+    cells = np.array([[found[c] for c in columns] for found in rows.values()], float)  # None: nan
+    figure, axis = plt.subplots(figsize=(width, 0.3 * len(rows) + 0.7), dpi=110)
+    axis.imshow(np.nan_to_num(cells), cmap="Reds", vmin=0, vmax=worst, aspect="auto")
+    for (row, column), value in np.ndenumerate(cells):
+        axis.text(column, row, "–" if np.isnan(value) else f"{value:.2f}", ha="center", fontsize=7,
+                  va="center", color="white" if value > 0.7 * worst else INK)
+    axis.set_xticks(range(len(columns)), columns, fontsize=8)
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    return _finished(figure)
+
+
 def bars(rows, title=None, width=8.0):
     """Figure of lying bars, cut into shares: {row: {share's name: number, the sum is 1}}.
 

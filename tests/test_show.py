@@ -66,6 +66,30 @@ def test_heatmaps_show_shares_of_a_row():
     assert [text.get_text() for text in axis.texts] == [".75", ".25"]
 
 
+def test_a_number_over_another_joins_medians_and_dots_every_seed():
+    found = {"CycleGAN": {25: [0.4, 0.1, 0.2], 400: [0.1]}}
+    (axis,) = show.over(found, "L1", at="faces", flat={"lookup": 0.3}).axes
+    line, first, second, flat = axis.lines
+    assert line.get_xydata().tolist() == [[25, 0.2], [400, 0.1]]  # the median, not the mean
+    assert first.get_ydata().tolist() == [0.4, 0.1, 0.2] and second.get_ydata().tolist() == [0.1]
+    assert set(flat.get_ydata()) == {0.3} and axis.get_xscale() == "log"
+    assert [text.get_text() for text in axis.get_legend().texts] == ["CycleGAN", "lookup"]
+
+
+def test_a_scatter_numbers_its_dots_and_says_whose_they_are():
+    (axis,) = show.scatter({"a": {"one": (1, 2)}, "b": {"two": (3, 4)}}, "x", "y").axes
+    assert [text.get_text() for text in axis.texts] == ["1", "2"]
+    assert [text.get_text() for text in axis.get_legend().texts] == ["1  one", "2  two"]
+    one, two = axis.lines
+    assert two.get_xydata().tolist() == [[3, 4]] and one.get_color() != two.get_color()
+
+
+def test_a_shaded_table_writes_its_shares_and_a_dash_for_none():
+    (axis,) = show.shaded({"direct": {"lost": 0.25, "hides": None}}, worst=0.5).axes
+    np.testing.assert_allclose(axis.images[0].get_array(), [[0.25, 0]])
+    assert [text.get_text() for text in axis.texts] == ["0.25", "–"]
+
+
 # -------------------------------------------------------------- live preview
 
 
