@@ -307,7 +307,8 @@ MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
 BEST = "registered, all remedies by rarity"
 MOVED[BEST] = MOVED[BEST]._replace(ships="avatars_registered")
 MOVED[f"{BEST}, 64 px"] = compared(
-    partial(by_rarity, size=64, encoder_size=32), varied.REGISTERED.at(64))
+    partial(by_rarity, size=64, encoder_size=32), varied.REGISTERED.at(64), steps=2 * STEPS
+)._replace(faces=None)
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(by_rarity, varied.frowning(share), 3)

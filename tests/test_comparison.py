@@ -40,8 +40,9 @@ def of_translation(method):
 @pytest.mark.parametrize("name", [name for name in COMPARED if name not in comparison.DRAWN])
 def test_the_rules_of_fairness(name):
     row = COMPARED[name].recipe
-    choosing = name.startswith("choose: DTN")
-    assert row.steps == (STEPS // 2 if choosing else STEPS) and row.lr == 1e-3
+    steps = {"choose: DTN": STEPS // 2, f"{comparison.BEST}, 64 px": 2 * STEPS}
+    assert row.lr == 1e-3 and row.steps == next(
+        (count for start, count in steps.items() if name.startswith(start)), STEPS)
     assert row.settings == {} and row.precision == "float32"
     count = sum(p.numel() for net in of_translation(made(name)) for p in net.parameters())
     if name.endswith("64 px"):

@@ -1,0 +1,32 @@
+"""The pages of docs: what a command writes is what lies there."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def claims():
+    spec = importlib.util.spec_from_file_location("claims", DOCS / "claims.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_lectures_claims_is_what_the_shipped_numbers_say(claims):
+    assert (DOCS / "claims.md").read_text(encoding="utf-8") == claims.page()
+
+
+def test_every_claim_names_a_notebook_that_is_there(claims):
+    folder = DOCS.parent / "notebooks"
+    for _, number, _ in claims.CLAIMS:
+        assert len(list(folder.glob(f"{number}_*.ipynb"))) == 1, number
+
+
+def test_few_runs_are_named_as_few(claims):
+    assert claims.told([0.5]) == ".50 (one run)"
+    assert claims.told([0.25, 0.75]) == ".50 (.25 to .75, two runs)"
+    assert claims.told([0.9, 1.0, 0.1]) == ".90 (.10 to 1.00)"
