@@ -21,9 +21,11 @@ HEAD = """# The lecture's claims, measured
 What Hung-yi Lee's lecture on unsupervised conditional generation says, in this course's words, and
 what the runs that ship with the course say about it. `python docs/claims.py` writes this page; no
 number in it is typed. A number is the median of its runs, and in brackets are the lowest and the
-highest. A verdict on one or two runs may still change. *Holds here*: in these runs, on these drawn faces and thirty photographs, at these sizes.
+highest. A verdict on one or two runs may still change. *Holds here*: in these runs, on these drawn
+faces and thirty photographs, at these sizes.
 
-* **kept**: which share of the eight attributes is read right off the translation (a guess: {chance})
+* **kept**: which share of the eight attributes is read right off the translation (guessing:
+  {chance})
 * **translated right**: read right, in a picture that the judge takes for Y
 * **error**: L1 to the hidden counterpart; on photographs as a share of that of doing nothing
 * **domain reached**: which share of the translations the judge takes for Y
@@ -85,7 +87,8 @@ def without_pairs():
 
 def discriminator_alone_looks_right():
     found, collapsed = (shipped(f"avatars_{kind}", REACHED) for kind in ("direct", "collapsed"))
-    return f"domain reached {told(found)}; another run's setting {told(collapsed)}", min(found) > 0.8
+    return (f"faces: domain reached {told(found)}; where D sees one picture at a time "
+            f"{told(collapsed)}", min(found) > 0.8)
 
 
 def discriminator_alone_ignores_x():
@@ -142,7 +145,8 @@ def hides():
 
 
 def three_are_one():
-    found = {name: of_nothing(f"ink_{name.lower()}") for name in ("CycleGAN", "DiscoGAN", "DualGAN")}
+    found = {name: of_nothing(f"ink_{name.lower()}")
+             for name in ("CycleGAN", "DiscoGAN", "DualGAN")}
     return ("ink: error " + "; ".join(f"{name} {told(v)}" for name, v in found.items()),
             max(map(median, found.values())) < 1.5 * min(map(median, found.values())))
 
@@ -211,7 +215,8 @@ def pixels_want_appearance():
     shown = {name: row(f"texture, {name}, only Y redrawn", "texture after the round trip")
              for name in ("cycle", "semantic")}
     return ("a texture that only X has is in what comes back (correlation): cycle "
-            + "; semantic ".join(map(told, shown.values())), beats(shown["semantic"], shown["cycle"]))
+            + "; semantic ".join(map(told, shown.values())),
+            beats(shown["semantic"], shown["cycle"]))
 
 
 def codes_want_meaning():
