@@ -186,6 +186,12 @@ def cyclegan():
     return fast(CycleGAN(Drawer(), Drawer(), D(), D()))
 
 
+def changing():
+    """A CycleGAN whose generators add to their input, as those of the photographs do."""
+    G_xy, G_yx = (Drawer(skip=True) for _ in range(2))
+    return fast(CycleGAN(G_xy, G_yx, D(), D()))
+
+
 def direct():
     return fast(Direct(Drawer(), Group(), pool_size=0))
 
@@ -255,8 +261,9 @@ by_rarity = partial(all_remedies, distance=rare_detail_loss)
 BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family
 # Notebook 08.
 DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired=make is supervised)
-           for step, pack in varied.RECOLOURED.items()
-           for name, make in (BOTH | {"supervised": supervised}).items()}
+           for step, pack in varied.RECOLOURED.items() for name, make in (
+               BOTH | {"CycleGAN on x": changing, "supervised": supervised}).items()}
+DIALLED["full, CycleGAN on x"] = compared(changing, seeds=3)
 PAIRS = {f"{count} pairs": compared(supervised, varied.few(count), 3, paired=True,
                                     batch_size=min(count, 16))
          for count in (1, 5, 20, 100, 500)}
