@@ -4,7 +4,6 @@ import builtins
 import errno
 import os
 import random
-import resource
 import signal
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from toys import Interrupt, assert_same, saved, stop_at, toy_fit
 from gantutor import saving
 from gantutor.saving import save_weights
 
+resource = pytest.importorskip("resource")  # Windows has neither it nor SIGKILL
 NOBODY = 65534
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -253,13 +253,19 @@ def test_killed_fifty_times_at_random_it_ends_bit_for_bit_like_a_run_never_stopp
     try:
         run_to_the_end(straight)
         whole = time.perf_counter() - began
-        draw, steps = random.Random(0), []
-        for _ in range(KILLS):
-            assert killed_after(draw.uniform(0, whole / 30), stopped), "done before fifty kills"
-            steps.append(saved(stopped)["step"] if stopped.exists() else 0)
+        draw, steps, kills = random.Random(0), [0], 0
+        while kills < KILLS:
+            if killed_after(draw.uniform(0, whole / 40), stopped):
+                kills += 1
+                steps.append(saved(stopped)["step"] if stopped.exists() else 0)
+                assert steps[-1] >= steps[-2]
+            else:  # done, because the machine has become faster: once more
+                assert_same(saved(straight), saved(stopped))
+                stopped.unlink()
+                steps.append(0)
         run_to_the_end(stopped)
     finally:
         torch.set_num_threads(threads)
-    assert steps == sorted(steps) and len(set(steps)) > 10  # never back, and it got on
+    assert len(set(steps)) > 10  # it got on from kill to kill
     assert_same(saved(straight), saved(stopped))
     assert whole_files(stopped.parent) == ["stopped.pt"]
