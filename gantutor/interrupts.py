@@ -1,11 +1,12 @@
 """What comes between a run and its end: Ctrl-C, SIGTERM, another process in the same file."""
 
+import glob
 import os
 import signal
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from gantutor.saving import target
 
@@ -71,12 +72,17 @@ def signals_wait(seconds=0):
 
 
 def _locked(path, lock):
-    """The file `lock`, opened and locked. A file that its last holder has removed is none."""
+    """The file `lock`, opened and locked. A file that its last holder has removed is none.
+
+    Half files that a killed holder has left beside `path` are removed.
+    """
     while True:
         file = open(lock, "a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file.fileno()).st_nlink:
+                for half in lock.parent.glob(f"{glob.escape(lock.stem)}.*.tmp"):
+                    half.unlink(missing_ok=True)  # a killed run was writing it
                 return file
             file.close()
         except BlockingIOError:
@@ -105,10 +111,11 @@ def alone(path):
     lock = place.with_name(f".{place.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path, lock) as file:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # on a full disk it is a lock without a name
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be read-only by now
+                lock.unlink()

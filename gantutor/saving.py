@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 
@@ -46,7 +46,8 @@ def atomically(path, write):
     """Calls write(temporary path), then moves the file into place: whole or not at all.
 
     A link stays a link: the file it points to is replaced. The new file keeps the old file's mode;
-    without an old file the umask decides. OSError where the folder cannot be written.
+    without an old file the umask decides. OSError that names `path` where the system refuses: no
+    space, no permission. Then the old file is still there.
     """
     place = target(path)
     temporary = _temporary(place)
@@ -61,6 +62,10 @@ def atomically(path, write):
             os.chmod(temporary, mode)
         os.replace(temporary, place)
     except Exception as error:
+        number = getattr(error, "errno", None)
+        if number or isinstance(error, SafetensorError):
+            said = f"{path}: cannot be written ({getattr(error, 'strerror', error)})"
+            raise OSError(*filter(None, (number, said))) from None
         error.add_note(f"while writing {path}")
         raise
     finally:
@@ -159,7 +164,16 @@ ARRAY = "numpy array"  # an array is stored as {ARRAY: tensor}
 def save_state(path, state):
     """Writes a training state, which `load_state` reads. TypeError as `plain`, and no file."""
     stored = plain(state)
-    atomically(path, lambda temporary: torch.save(stored, temporary))
+
+    def write(temporary):
+        with open(temporary, "wb") as file:
+            try:
+                torch.save(stored, file)
+            except RuntimeError as error:  # torch's own, which does not say that the disk is full
+                cause = error.__context__
+                raise cause if isinstance(cause, OSError) else error from None
+
+    atomically(path, write)
 
 
 def load_state(path, version):

@@ -126,8 +126,8 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
     before = path.read_bytes()
 
     def full(*arguments):
-        target = next(a for a in arguments if isinstance(a, Path))
-        target.write_bytes(b"half")
+        target = arguments[1]  # an open file, or a path
+        (target.write if hasattr(target, "write") else target.write_bytes)(b"half")
         raise OSError("No space left on device")
 
     if what == "state":

@@ -527,10 +527,10 @@ def test_a_full_disk_leaves_the_last_state_that_could_be_written(tmp_path, monke
     toy_fit(straight, steps=20)
     usual = torch.save
 
-    def full(state, path):
-        usual(state, path)
+    def full(state, file):
+        usual(state, file)
         if state["step"] > 7:
-            os.truncate(path, 100)
+            file.truncate(100)
             raise OSError("No space left on device")
 
     with monkeypatch.context() as patched:

@@ -129,7 +129,7 @@ def child(path, moment):
         def torn(state, target):
             write(state, target)
             if state["step"] == 28:
-                os.truncate(target, os.path.getsize(target) // 2)
+                target.truncate(target.tell() // 2)
                 announce("kill me")
 
         saving.torch.save = torn

@@ -15,6 +15,7 @@ import torch
 
 from gantutor import parallel
 from gantutor.data import to_float
+from gantutor.interrupts import alone
 from gantutor.machine import choose_threads
 from gantutor.own import sources
 from gantutor.own.average import Averaged
@@ -22,7 +23,7 @@ from gantutor.own.plans import plan
 from gantutor.own.results import Preview, Record, where_it_runs, write_json
 from gantutor.portable import load_model
 from gantutor.portable.model import device_of
-from gantutor.saving import load_state, seed_everything
+from gantutor.saving import load_state, require_writable, seed_everything
 from gantutor.state import PRECISIONS, VERSION
 from gantutor.training import TrainingDiverged, fit
 
@@ -128,24 +129,26 @@ def one_run(options, device):
     method = start_from(found.make(), options, about)
     asked = settings_of_run(options, found, size)
     folder = Path(options.out) if options.out else default_folder(options, about)
-    ours = parallel.from_first(lambda: prepared(folder, asked, options.go_on))
-    if ours["weights"]:
-        load_weights_of(folder / BEFORE, method)
-    if ours["state"] == "finished":
-        print(f"{folder}: this run has finished its {asked['steps']} steps. --go-on with --steps N "
-              f"trains N steps more, --out DIR starts another run")
-        return 0
-    run = {"command": getattr(options, "typed", ""), "asked": asked,
-           "domains": about["domains"], **where_it_runs(device), "processes": parallel.count(),
-           "began": began, "state": ours["state"], "go_on": ours["go_on"]}
-    preview = preview_of(batches, about)
-    every = max(asked["steps"] // 20, min(asked["steps"], 50))  # a preview takes half a second
-    record = Record(folder, run, about, preview, every, options.keep_every)
-    if not parallel.rank():
-        write_json(folder / RUN, run)
-    print(f"{options.method} at {size} px, {asked['steps']} steps on {device}; "
-          f"{folder / 'preview.png'} shows how far it is", flush=True)
-    return trained(method, batches, asked, found.settings, device, record)
+    parallel.from_first(lambda: require_writable(folder / RUN))
+    with alone(None if parallel.rank() else folder / RUN):
+        ours = parallel.from_first(lambda: prepared(folder, asked, options.go_on))
+        if ours["weights"]:
+            load_weights_of(folder / BEFORE, method)
+        if ours["state"] == "finished":
+            print(f"{folder}: this run has finished its {asked['steps']} steps. --go-on with "
+                  "--steps N trains N steps more, --out DIR starts another run")
+            return 0
+        run = {"command": getattr(options, "typed", ""), "asked": asked,
+               "domains": about["domains"], **where_it_runs(device), "processes": parallel.count(),
+               "began": began, "state": ours["state"], "go_on": ours["go_on"]}
+        preview = preview_of(batches, about)
+        every = max(asked["steps"] // 20, min(asked["steps"], 50))  # a preview takes half a second
+        record = Record(folder, run, about, preview, every, options.keep_every)
+        if not parallel.rank():
+            write_json(folder / RUN, run)
+        print(f"{options.method} at {size} px, {asked['steps']} steps on {device}; "
+              f"{folder / 'preview.png'} shows how far it is", flush=True)
+        return trained(method, batches, asked, found.settings, device, record)
 
 
 def found_device(text):

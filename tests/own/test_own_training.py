@@ -153,6 +153,26 @@ def test_killed_it_goes_on(folders, monkeypatch):
     assert_same(networks("whole"), networks("cut"))
 
 
+@pytest.mark.parametrize("more", [(), ("--go-on", "--lr", "1e-4")])
+def test_a_second_run_in_the_folder_of_a_first_is_refused_and_changes_nothing(more, folders,
+                                                                               monkeypatch):
+    train("--out", "alone")
+    plain, said = results.Record.__call__, []
+    monkeypatch.setattr(training, "SAVE_EVERY", 2)
+
+    def call(record, now, method, history):
+        plain(record, now, method, history)
+        if now == 6 and not said:
+            files = {path: path.read_bytes() for path in record.folder.glob("*.*")}
+            said.append(train("--out", "mine", *more))
+            assert files == {path: path.read_bytes() for path in record.folder.glob("*.*")}
+
+    monkeypatch.setattr(results.Record, "__call__", call)
+    assert train("--out", "mine", "--keep-every", "3") == 0
+    assert f"run.json: process {os.getpid()} is training" in said[0]
+    assert_same(networks("alone"), networks("mine"))
+
+
 # ------------------------------------------------------------------ other settings
 
 
