@@ -76,7 +76,7 @@ def with_error(x, translated, truth):
     for axis, image, title in zip(axes, (x, translated, truth), titles, strict=False):
         axis.imshow(show.grid_array(image[None]), interpolation="nearest")
         axis.set_title(title, fontsize=10)
-    axes[3].imshow((translated - truth).abs().mean(0), cmap="magma", vmin=0, vmax=0.3)
+    axes[3].imshow((translated - truth).abs().mean(0).numpy(), cmap="magma", vmin=0, vmax=0.3)
     axes[3].set_title("error", fontsize=10)
     for axis in axes:
         axis.axis("off")
