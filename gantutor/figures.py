@@ -46,7 +46,7 @@ def errors_of_a_run(watch, levels, title="What only the panel sees"):
         axis.axhline(error, color=show.INK, lw=1, ls=style, label=name)
     axis.set(xlabel="step", ylabel="L1 to the hidden pair", ylim=(0, None))
     axis.set_title(title, fontsize=11, loc="left")
-    axis.legend(frameon=False, fontsize=8, ncols=3)
+    axis.legend(frameon=False, fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     return _finished(figure, [axis])
 
 
