@@ -61,8 +61,8 @@ def difference(title, by_split):
     values = list(by_split.values())
     lower = sum(value < 0 for value in values)
     verdict = {0: f"higher in all {len(values)}", len(values): f"lower in all {len(values)}"}.get(
-        lower, f"lower in {lower} of {len(values)}: nothing to claim")
-    return (f"{title:43s} mean {sum(values) / len(values):+.4f}   by split "
+        lower, f"lower in {lower} of {len(values)}: no claim")
+    return (f"{title:40s} mean {sum(values) / len(values):+.4f}   by split "
             + " ".join(f"{value:+.3f}" for value in values) + f"   {verdict}")
 
 

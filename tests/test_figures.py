@@ -57,7 +57,7 @@ def test_the_errors_of_a_run_stand_at_their_steps_and_other_rows_are_level_lines
 
 @pytest.mark.parametrize("values,verdict", [
     ((-0.2, -0.1), "lower in all 2"), ((0.2, 0.1), "higher in all 2"),
-    ((-0.3, 0.1), "lower in 1 of 2: nothing to claim")])
+    ((-0.3, 0.1), "lower in 1 of 2: no claim")])
 def test_a_difference_says_whether_the_splits_agree(values, verdict):
     line = figures.difference("ink: one minus other", dict(enumerate(values)))
     assert line.startswith("ink: one minus other") and line.endswith(f"   {verdict}")
