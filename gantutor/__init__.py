@@ -22,6 +22,7 @@ The laboratory around it:
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
     comparison      rows that differ in one thing, of which only the numbers are kept
     show, drawings  pictures; the methods' data flow
+    figures         the figures of notebooks 03 and 03b
     own             a reader's own pictures: train, translate, judge, export
     widgets         interactive controls
     check           the exercises

@@ -149,7 +149,7 @@ RECIPES = {
     "avatars_vggheavy": avatars(partial(constrained, vgg_features, 10.0, Drawer,
                                         partial(D, group=4), pool_size=0), 1000),
 
-    # Notebook 03: cycles, and what they hide.
+    # Notebooks 03 and 03b: cycles, and what they hide.
     "avatars_cyclegan": avatars(lambda: CycleGAN(Drawer(), Drawer(), D(), D()), 2500),
     "monochromes_hider": monochromes(lambda: DualGAN(Pixel(), Pixel(), D(), D(), lambda_rec=3.0)),
     "monochromes_defended": monochromes(

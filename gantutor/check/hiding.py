@@ -1,4 +1,4 @@
-"""The exercise of notebook 03's hiding lab."""
+"""The exercise of notebook 03b's hiding lab."""
 
 import torch
 

@@ -1,0 +1,115 @@
+"""The figures of notebooks 03 and 03b: the right numbers at the right places, and closed."""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from torch import nn
+
+from gantutor import figures, show
+
+
+@pytest.fixture(autouse=True)
+def every_figure_is_closed():
+    yield
+    assert plt.get_fignums() == []
+
+
+class Halves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def translate(self, x):
+        return self.weight * x
+
+
+def legend(axis):
+    return [text.get_text() for text in axis.get_legend().get_texts()]
+
+
+def points(axis):
+    return [collection.get_offsets().tolist()[0] for collection in axis.collections]
+
+
+# ---------------------------------------------------------------------- 03
+
+
+def test_a_watch_shows_some_images_and_measures_all(monkeypatch):
+    shown = []
+    monkeypatch.setattr(show, "display", lambda figure, display_id: shown.append(figure))
+    x = torch.stack([torch.full((3, 4, 6), value) for value in (1.0, -0.8, 0.4)])
+    watch = figures.Watch(x, x, look=[2])
+    watch(0, Halves(), {})
+    assert watch.x.shape == watch.truth.shape == (1, 3, 4, 6) and len(shown) == 1
+    assert watch.steps == [0]
+    assert watch.errors == [pytest.approx((0.5 + 0.4 + 0.2) / 3)]  # half of each is missing
+
+
+def test_the_errors_of_a_run_stand_at_their_steps_and_other_rows_are_level_lines():
+    watch = figures.Watch(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), [0])
+    watch.steps, watch.errors = [0, 50], [0.4, 0.3]
+    (axis,) = figures.errors_of_a_run(watch, {"do nothing": 0.5, "six numbers": 0.25}).axes
+    run, nothing, six = axis.lines
+    assert run.get_xydata().tolist() == [[0, 0.4], [50, 0.3]]
+    assert set(nothing.get_ydata()) == {0.5} and set(six.get_ydata()) == {0.25}
+    assert legend(axis) == ["your run", "do nothing", "six numbers"]
+
+
+@pytest.mark.parametrize("values,verdict", [
+    ((-0.2, -0.1), "lower in all 2"), ((0.2, 0.1), "higher in all 2"),
+    ((-0.3, 0.1), "lower in 1 of 2: no claim")])
+def test_a_difference_says_whether_the_splits_agree(values, verdict):
+    line = figures.difference("ink: one minus other", dict(enumerate(values)))
+    assert line.startswith("ink: one minus other") and line.endswith(f"   {verdict}")
+    assert f"mean {sum(values) / 2:+.4f}" in line
+    assert f"by split {values[0]:+.3f} {values[1]:+.3f}" in line
+
+
+def test_the_error_of_a_pixel_is_the_mean_of_its_channels():
+    x = torch.zeros(3, 4, 6)
+    translated, truth = x.clone(), x.clone()
+    translated[0, 1, 2], truth[1, 1, 2] = 0.3, -0.15
+    axes = figures.with_error(x, translated, truth).axes
+    assert [axis.get_title() for axis in axes] == ["x", "G_xy(x)", "hidden truth", "error"]
+    error = axes[3].images[0].get_array()
+    assert error[1, 2] == pytest.approx((0.3 + 0.15) / 3) and error.sum() == error[1, 2]
+
+
+# --------------------------------------------------------------------- 03b
+
+
+def test_every_run_has_two_bars_an_attribute():
+    panels = [{"by attribute": {"hair": right, "long_hair": 0.9},
+               "information by attribute": {"hair": 0.8, "long_hair": told}}
+              for right, told in ((0.1, 0.7), (0.2, 0.6))]
+    chance, ceiling = {"hair": 0.25, "long_hair": 0.5}, {"long_hair": 0.95, "hair": 0.99}
+    axes = figures.right_and_told(panels, chance, ceiling).axes
+    heights = [[bar.get_height() for bar in axis.patches] for axis in axes]
+    assert heights == [[0.1, 0.9, 0.8, 0.7], [0.2, 0.9, 0.8, 0.6]]  # read right, then told
+    levels = [[part[0][1] for part in lines.get_segments()] for lines in axes[0].collections]
+    assert levels == [[0.25, 0.5], [0.99, 0.95]]
+    assert [text.get_text() for text in axes[1].get_xticklabels()] == ["hair", "long hair"]
+    assert len(legend(axes[0])) == 4 and axes[1].get_legend() is None
+
+
+def test_content_is_full_and_information_hollow():
+    panels = {"seed 0": {"cycle L1": 0.1, "content kept": 0.3, "information kept": 0.6},
+              "seed 1": {"cycle L1": 0.12, "content kept": 0.5, "information kept": 0.7}}
+    (axis,) = figures.cycle_and_content(panels, 0.4).axes
+    assert points(axis) == [[0.1, 0.3], [0.1, 0.6], [0.12, 0.5], [0.12, 0.7]]
+    assert [len(c.get_facecolors()) for c in axis.collections] == [1, 0, 1, 0]
+    assert set(axis.lines[0].get_ydata()) == {0.4}
+    assert legend(axis)[:2] == ["seed 0", "seed 1"]
+
+
+def test_noise_is_drawn_a_line_a_run_and_two_points_a_method():
+    curves = {"hides": [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.1, 0.1, 0.1, 0.2, 0.3, 0.4]],
+              "no cycle": [[0.3] * 6]}
+    wrong = {"hides": [0.7, 0.8], "no cycle": [0.9]}
+    left, right = figures.noise_and_translation(curves, wrong).axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [
+        *curves["hides"], *curves["no cycle"]]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["0", "1", "2", "4", "8", "16"]
+    found = [collection.get_offsets().tolist() for collection in right.collections]
+    assert found == [[[0.7, 0.1], [0.8, 0.1]], [[0.7, 0.4], [0.8, 0.2]], [[0.9, 0.3]], [[0.9, 0.3]]]
+    assert legend(right) == ["hides", "no cycle"]
