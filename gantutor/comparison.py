@@ -260,10 +260,11 @@ unshuffled = partial(all_remedies, shuffle=0.0)
 by_rarity = partial(all_remedies, distance=rare_detail_loss)
 BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family
 # Notebook 08.
-DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired=make is supervised)
-           for step, pack in varied.RECOLOURED.items() for name, make in (
-               BOTH | {"CycleGAN on x": changing, "supervised": supervised}).items()}
-DIALLED["full, CycleGAN on x"] = compared(changing, seeds=3)
+ON_X = {"CycleGAN on x": changing, "supervised on x": lambda: fast(Supervised(Drawer(skip=True)))}
+DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired="supervised" in name)
+           for step, pack in (varied.RECOLOURED | {"full": AVATARS}).items()
+           for name, make in (BOTH | {"supervised": supervised} | ON_X).items()
+           if step != "full" or name in ON_X}  # the others are those of METHODS
 PAIRS = {f"{count} pairs": compared(supervised, varied.few(count), 3, paired=True,
                                     batch_size=min(count, 16))
          for count in (1, 5, 20, 100, 500)}
