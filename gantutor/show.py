@@ -181,7 +181,9 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
             axis.plot([x] * len(seeds), seeds, ".", color=color)
     for (label, value), style in zip(dict(flat).items(), (":", "--", "-.", "-") * 2, strict=False):
         axis.axhline(value, color="#888888", lw=1, ls=style, label=label)
-    axis.set(xlabel=at, ylabel=key, xscale="log" if log else axis.get_xscale())
+    axis.set(xlabel=at, ylabel=key)
+    if log:
+        axis.set_xscale("log")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=7, frameon=False)
     return _finished(figure)
@@ -240,8 +242,7 @@ def bars(rows, title=None, width=8.0):
             axis.scatter([one[names[0]] for one in found], [at] * len(found), s=9, color=INK,
                          zorder=3)
     axis.set_yticks(range(len(lists)), lists, fontsize=8)
-    axis.invert_yaxis()
-    axis.set(xlim=(0, 1))
+    axis.set(xlim=(0, 1), ylim=(len(lists) - 0.4, -0.6))
     axis.legend(fontsize=8, ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     axis.spines[["top", "right"]].set_visible(False)
     if title:
