@@ -1,12 +1,13 @@
 """Every claim of the course about its shipped numbers holds, for each seed."""
 
+from itertools import pairwise
 from statistics import mean
 
 import numpy as np
 import pytest
 import torch
 
-from gantutor import evaluate, runs
+from gantutor import comparison, evaluate, runs
 from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, RETRO, faces, monochrome
 from gantutor.evaluate import hiding, metrics
 from gantutor.recipes import (
@@ -445,7 +446,71 @@ def test_05_unit_closes_its_cycle_on_whatever_map_it_has(found):
     assert max(of(unit, "content kept")) > max(of(shared, "content kept"))
 
 
+# ------------------------------------------------------- notebook 07: rows that differ in one thing
+
+
+def middle(name, key):
+    """Median over a row's seeds of a number of its panel, or beside it."""
+    return np.median([point.get(key, point["panel"].get(key)) for point in runs.rung(name)])
+
+
+def test_07_shared_layers_D_z_and_shuffling_carry_the_content_and_the_cycle_does_not():
+    kept = {name: middle(name, "content kept") for name in comparison.STEPWISE}
+    assert max(kept["CycleGAN through codes"], kept["and auto-encoders first"]) < 0.45
+    assert middle("and auto-encoders first", "domain reached") > 0.9
+    gains = {name: kept[name] - kept[before] for before, name in pairwise(kept)}
+    assert max(gains, key=gains.get) == "and shared layers"
+    assert gains["and D_z"] > 0.05 and gains["and shuffling"] > 0.05
+    assert abs(gains["and semantic"]) < 0.04
+    assert middle("and D_z", "invented") < 0.05 < middle("and shared layers", "invented")
+
+
+def test_07_shuffling_settles_names_in_a_common_space_and_not_in_a_cyclegan():
+    hair = {name: np.median([point["panel"]["by attribute"]["hair"] for point in runs.rung(name)])
+            for name in ("and semantic", "and shuffling", "CycleGAN, shuffled")}
+    assert hair["and semantic"] < 0.9 < hair["and shuffling"] and hair["CycleGAN, shuffled"] < 0.3
+    assert middle("CycleGAN, shuffled", "content kept") < middle("CycleGAN", "content kept")
+    assert middle("CycleGAN, shuffled", "information kept") > middle("CycleGAN", "information kept")
+
+
+def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_asked():
+    for cell in comparison.CELLS:
+        assert middle(f"texture, {cell}", "texture in the code") > 0.75
+        assert middle(f"texture, {cell}", "texture shown") > 0.4
+    for cell in ("cycle", "semantic"):
+        assert middle(f"texture, {cell}, only Y redrawn", "texture in the code") < 0.6
+        assert abs(middle(f"texture, {cell}, only Y redrawn", "texture shown")) < 0.2
+    assert abs(middle("texture, DTN", "texture shown")) < 0.1
+    assert middle("texture, CycleGAN", "texture shown") < -0.3  # bright and dark exchanged
+    assert middle("texture, CycleGAN", "texture after the round trip") > 0.6
+
+
+def test_07_dtn_gains_with_what_f_reads_and_a_teacher_is_worth_more():
+    rows = ["DTN, f taught X", "DTN, f taught rough X", "DTN, f taught X and Y", "XGAN's teacher"]
+    kept, reads = ([middle(name, key) for name in names] for key, names in (
+        ("content kept", rows), ("f reads of y", rows[:3])))
+    assert kept == sorted(kept) and reads == sorted(reads)
+    assert kept[0] > max(middle(name, "content kept") for name in ("direct", "CycleGAN"))
+    assert abs(kept[-1] - middle("and shuffling", "content kept")) < 0.03
+
+
 # ------------------------------------------------------- notebook 08
+
+
+def test_08_glasses_are_drawn_as_often_as_in_y():
+    for name in comparison.BOTH:
+        assert middle(f"90% of Y with glasses, {name}", "invented") > 0.85
+        assert middle(f"10% of Y with glasses, {name}", "invented") < 0.05
+        assert middle(f"10% of Y with glasses, {name}", "taken off") > 0.7
+
+
+@pytest.mark.parametrize("name", [name for name, rung in comparison.METHODS.items() if rung.faces])
+def test_08_the_faces_that_ship_are_those_of_the_row_whose_numbers_ship(name):
+    """The judge reads seed 0's twelve faces about as well as the 300 of its panel."""
+    found = evaluate.read_attributes(runs.faces(name), AVATARS)
+    right = (found == evaluate.held_out_pairs(AVATARS)[2][:12]).float().mean().item()
+    share = runs.rung(name)[0]["panel"]["content kept"]
+    assert abs(right - share) < 3 * (share * (1 - share) / 96) ** 0.5 + 0.02
 
 
 def test_registered_and_by_rarity_every_attribute_comes_across_in_every_seed():
