@@ -112,9 +112,9 @@ def test_points_of_all_rungs_unless_some_are_named(monkeypatch):
     asked = []
     monkeypatch.setattr(runs, "measure_points", lambda rungs, ship: asked.append((rungs, ship)))
     command_line.main(["points"])
-    command_line.main(["points", "all, and D_x, D_y", "ink, relu2_2, 3", "--ship"])
-    assert asked == [([], False), (["all, and D_x, D_y", "ink, relu2_2, 3"], True)]
-    assert "all, and D_x, D_y" in LADDER and "ink, relu2_2, 3" in FURTHER
+    command_line.main(["points", "4 shared, noisy", "ink, relu2_2, 3", "--ship"])
+    assert asked == [([], False), (["4 shared, noisy", "ink, relu2_2, 3"], True)]
+    assert "4 shared, noisy" in LADDER and "ink, relu2_2, 3" in FURTHER
 
 
 def test_judges_are_trained_for_the_packs_that_have_one(monkeypatch, capsys):
