@@ -171,7 +171,7 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
     """Figure of one number against another: {label: {x: [a run's number, one per seed]}}.
 
     A line joins the medians, a dot is a seed. key: the name of the number. at: the name of x.
-    flat: {label: number} of what does not depend on x, dotted. log: whether x is logarithmic.
+    flat: {label: number} of what does not depend on x, dotted or dashed. log: whether x is so.
     """
     figure, axis = plt.subplots(figsize=(width, 3), dpi=110)
     for (label, found), color in zip(panels.items(), PALETTE, strict=False):
@@ -179,8 +179,9 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
                   label=label, lw=1.3)
         for x, seeds in found.items():
             axis.plot([x] * len(seeds), seeds, ".", color=color)
-    for (label, value), style in zip(dict(flat).items(), (":", "--", "-.", "-") * 2, strict=False):
-        axis.axhline(value, color="#888888", lw=1, ls=style, label=label)
+    colors = [(color, style) for style in (":", "--") for color in PALETTE][len(panels):]
+    for (label, value), (color, style) in zip(dict(flat).items(), colors, strict=False):
+        axis.axhline(value, color=color, lw=1.3, ls=style, label=label)
     axis.set(xlabel=at, ylabel=key)
     if log:
         axis.set_xscale("log")

@@ -504,6 +504,22 @@ def test_08_glasses_are_drawn_as_often_as_in_y():
         assert middle(f"10% of Y with glasses, {name}", "taken off") > 0.7
 
 
+def test_08_the_two_families_cross_if_a_cyclegan_changes_its_input():
+    error = "hidden-pair L1"
+    assert middle("palette, CycleGAN on x", error) < 0.7 * middle("palette, all remedies", error)
+    assert middle("full, CycleGAN on x", error) > 2 * middle("and shuffling", error)
+    nothing = runs.reference_panels("palette")["do nothing"][0][error]
+    assert middle("palette, CycleGAN", error) > 2 * nothing  # it renames the colours
+
+
+def test_08_five_pairs_settle_a_cyclegans_names():
+    error = "hidden-pair L1"
+    both, cycle, pairs = (middle(name, error) for name in (
+        "CycleGAN, and 5 pairs", "CycleGAN", "5 pairs"))
+    assert both < 0.5 * min(cycle, pairs)
+    assert middle("all remedies, and 5 pairs", error) > 0.8 * middle("and shuffling", error)
+
+
 @pytest.mark.parametrize("name", [name for name, rung in comparison.METHODS.items() if rung.faces])
 def test_08_the_faces_that_ship_are_those_of_the_row_whose_numbers_ship(name):
     """The judge reads seed 0's twelve faces about as well as the 300 of its panel."""
