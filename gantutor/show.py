@@ -173,7 +173,7 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
     A line joins the medians, a dot is a seed. key: the name of the number. at: the name of x.
     flat: {label: number} of what does not depend on x, dotted or dashed. log: whether x is so.
     """
-    figure, axis = plt.subplots(figsize=(width, 3), dpi=110)
+    figure, axis = plt.subplots(figsize=(width + 1.8, 3), dpi=110)
     for (label, found), color in zip(panels.items(), PALETTE, strict=False):
         axis.plot(list(found), [np.median(seeds) for seeds in found.values()], color=color,
                   label=label, lw=1.3)
@@ -186,7 +186,7 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
     if log:
         axis.set_xscale("log")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return _finished(figure)
 
 
