@@ -278,6 +278,5 @@ def test_a_live_run_has_the_notebooks_steps(live):
     (path,) = (ROOT / "notebooks").glob(f"{live.notebook}_*.ipynb")
     text = path.read_text(encoding="utf-8")
     said = [f"cpu={live.steps})", *{"06": ["cpu=recipes.ALIGNED_STEPS)"],
-                                    "07": ["cpu=recipes.LIVE_STEPS)"],
                                     "08": ["cpu=STEPS // 4)"]}.get(live.notebook, [])]
     assert any(one in text for one in said)
