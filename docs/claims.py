@@ -42,7 +42,7 @@ def shipped(recipe, key):
 
 def row(name, key):
     """One number of every measured run of a row, from its panel or beside it."""
-    return [point[key] if key in point else point["panel"][key] for point in runs.rung(name)]
+    return [found[key] for found in runs.measured(name)]
 
 
 def told(values):
@@ -52,6 +52,11 @@ def told(values):
     if len(values) == 1:
         return f"{middle} (one run)"
     return f"{middle} ({low} to {high}{', two runs' if len(values) == 2 else ''})"
+
+
+def each(rows):
+    """{name: a row's numbers} in words: "CycleGAN .57 (.44 to .97); DiscoGAN ..."."""
+    return "; ".join(f"{name} {told(values)}" for name, values in rows.items())
 
 
 def of_nothing(recipe):
@@ -147,7 +152,7 @@ def hides():
 def three_are_one():
     found = {name: of_nothing(f"ink_{name.lower()}")
              for name in ("CycleGAN", "DiscoGAN", "DualGAN")}
-    return ("ink: error " + "; ".join(f"{name} {told(v)}" for name, v in found.items()),
+    return ("ink: error " + each(found),
             max(map(median, found.values())) < 1.5 * min(map(median, found.values())))
 
 
@@ -223,8 +228,7 @@ def codes_want_meaning():
     found = {name: row(f"texture, {name}", "texture in the code") for name in (
         "cycle", "semantic", "semantic, only Y redrawn", "DTN")}
     return ("how much of that texture the code holds (R²): "
-            + "; ".join(f"{name} {told(v)}" for name, v in found.items())
-            + ". What decides is whether x must be drawn again",
+            + each(found) + ". What decides is whether x must be drawn again",
             max(found["semantic"]) < min(found["cycle"]) - 0.1)
 
 
@@ -233,7 +237,7 @@ def a_fixed_encoder():
              "both": "DTN, f taught X and Y"}
     found = {name: row(rung, RIGHT) for name, rung in names.items()}
     return ("translated right, by what f was taught on: "
-            + "; ".join(f"{name} {told(v)}" for name, v in found.items()),
+            + each(found),
             min(map(median, found.values())) > 0.6)
 
 
@@ -295,9 +299,11 @@ CLAIMS = [
 def page():
     """The page's text."""
     chance = f"{mean(evaluate.chance(AVATARS).values()):.2f}"
-    lines = [f"| {number} | {claim} | {notebook} | {measured[0]} | "
-             f"{'holds here' if measured[1] else 'does not hold here'} |"
-             for number, (claim, notebook, ask) in enumerate(CLAIMS, 1) for measured in [ask()]]
+    lines = []
+    for number, (claim, notebook, ask) in enumerate(CLAIMS, 1):
+        said, holds = ask()
+        verdict = "holds here" if holds else "does not hold here"
+        lines.append(f"| {number} | {claim} | {notebook} | {said} | {verdict} |")
     return HEAD.format(chance=chance) + "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from gantutor.methods.direct import Direct
 from gantutor.methods.dtn import DTN, Taught
 from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
-from gantutor.recipes import REMEDIES, common_space
+from gantutor.recipes import RECIPES, REMEDIES, common_space
 from gantutor.rows import Rung, constrained, fast, row
 from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
@@ -313,7 +313,7 @@ MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
              ("all remedies by rarity", by_rarity),
              ("no shuffling", unshuffled))}
 BEST = "registered, all remedies by rarity"
-MOVED[BEST] = MOVED[BEST]._replace(ships="avatars_registered")
+MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="avatars_registered")
 MOVED[f"{BEST}, 64 px"] = compared(
     partial(by_rarity, size=64, encoder_size=32), varied.REGISTERED.at(64), steps=2 * STEPS
 )._replace(faces=None)

@@ -218,6 +218,12 @@ def rung(name):
                   key=lambda p: p["seed"])
 
 
+def measured(name):
+    """The panels of one rung, by seed, each with the point's further numbers ("minutes", ...)."""
+    return [{k: v for k, v in point.items() if k not in ("rung", "seed", "panel")} | point["panel"]
+            for point in rung(name)]
+
+
 def add_point(file, point, ship):
     """Stores one point, every number with four decimals (enough for shares of 300 people)."""
     done = [*points(file, ship), point]

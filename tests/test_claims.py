@@ -451,7 +451,7 @@ def test_05_unit_closes_its_cycle_on_whatever_map_it_has(found):
 
 def middle(name, key):
     """Median over a row's seeds of a number of its panel, or beside it."""
-    return np.median([point.get(key, point["panel"].get(key)) for point in runs.rung(name)])
+    return np.median([found[key] for found in runs.measured(name)])
 
 
 def test_07_shared_layers_D_z_and_shuffling_carry_the_content_and_the_cycle_does_not():

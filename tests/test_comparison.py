@@ -53,6 +53,11 @@ def test_the_rules_of_fairness(name):
     assert row.batch_size == min(pairs, 16)
 
 
+def test_the_best_row_is_the_recipe_that_ships():
+    row = COMPARED[comparison.BEST]
+    assert row.recipe is recipes.RECIPES[row.ships] and row.recipe.steps == STEPS
+
+
 @pytest.mark.parametrize("name", ["CycleGAN, shuffled", "CycleGAN through codes", "texture, both",
                                   "XGAN's teacher", "DTN, f taught rough X",
                                   "DTN, f taught X and Y", "CycleGAN, and 5 pairs",
