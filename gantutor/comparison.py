@@ -305,6 +305,10 @@ CHOSEN |= {f"choose: mouth, {place}{name}": compared(
         ("registered, ", varied.REGISTERED.on_validation(),
          ("L1", "detail 1", "detail 2", "rarity 1", "rarity 4", "squares")))
     for name, distance in ((name, DISTANCES[name]) for name in tried)}
+at_64 = partial(by_rarity, size=64, encoder_size=32)
+CHOSEN |= {f"choose: 64 px, {steps} steps": compared(
+    at_64, varied.REGISTERED.on_validation().at(64), 1, steps=steps)
+    for steps in (STEPS, 2 * STEPS)}
 
 # X moved to where Y's faces lie (`varied.registration`): does likeness then tell more names?
 MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
@@ -314,9 +318,8 @@ MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
              ("no shuffling", unshuffled))}
 BEST = "registered, all remedies by rarity"
 MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="avatars_registered")
-MOVED[f"{BEST}, 64 px"] = compared(
-    partial(by_rarity, size=64, encoder_size=32), varied.REGISTERED.at(64), steps=2 * STEPS
-)._replace(faces=None)
+MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
+                                   steps=2 * STEPS)._replace(faces=None)
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(by_rarity, varied.frowning(share), 3)
