@@ -1,6 +1,7 @@
 """Options and the notebooks' manners: the test profile, `gpu` cells, stop at the first error."""
 
 import os
+import re
 
 import pytest
 
@@ -39,7 +40,55 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+def written(text):
+    """The measured numbers of a text, as it writes them: decimals, and percentages like "32 %".
+
+    Without code, formulas, links and references.
+    """
+    text = text.split("## References")[0]
+    noise = r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|<[^>]*>"
+    text = re.sub(noise, " ", text, flags=re.S)
+    return set(re.findall(r"(?<![\w.])\d*\.\d+(?!\.?\d)(?! ?%)|[\d.]+ ?%", text))
+
+
+def unprinted(said, printed):
+    """Those of the numbers `said` that a text `printed` does not have. "32 %" may be .32 there."""
+    percents = {number.rstrip(" %") for number in re.findall(r"[\d.]+ ?%", printed)}
+    decimals = {number.lstrip("0") for number in re.findall(r"\d*\.\d+", printed)}
+    percents |= {f"{float(number):.0%}".rstrip("%") for number in decimals if len(number) > 2}
+    return sorted(n for n in said if n.rstrip(" %") not in (percents if "%" in n else ())
+                  and n.lstrip("0") not in decimals)
+
+
+class Numbers(pytest.Item):
+    """The last test of a notebook: what its text says in numbers, one of its cells prints.
+
+    Numbers from elsewhere (a paper's) stand in the notebook's metadata, with their source:
+    "from elsewhere": {"0.36": "Smith et al. 2017, table 1"}.
+    """
+
+    def runtest(self):
+        cells, elsewhere = self.parent.nb.cells, self.parent.nb.metadata.get("from elsewhere", {})
+        printed = " ".join(cell.source for cell in cells if cell.cell_type == "code")
+        for item in self.session.items:
+            if item.parent is self.parent:
+                for output in getattr(item, "test_outputs", None) or []:
+                    data = output.get("data", {})  # not the pictures
+                    printed += " ".join(("", output.get("text", ""), data.get("text/plain", ""),
+                                         data.get("text/html", "")))
+        said = set().union(*(written(c.source) for c in cells if c.cell_type == "markdown"))
+        missing = unprinted(said - set(elsewhere), printed)
+        assert not missing, f"{self.parent.name} says {missing}, and no cell prints these numbers"
+
+    def reportinfo(self):
+        return self.path, None, f"numbers of {self.parent.name}"
+
+
 def pytest_collection_modifyitems(config, items):
+    notebooks = dict.fromkeys(item.parent for item in items if hasattr(item, "cell"))
+    for notebook in notebooks:
+        last = max(k for k, item in enumerate(items) if item.parent is notebook)
+        items.insert(last + 1, Numbers.from_parent(notebook, name="numbers of the text"))
     for item in items:
         cell = getattr(item, "cell", None)
         tags = cell.metadata.get("tags", []) if cell is not None else []

@@ -18,6 +18,7 @@ import torchvision
 from makers import ROWS, make_celeba, make_mnist, make_rafd, make_svhn
 from PIL import Image
 
+from conftest import unprinted, written
 from gantutor import data, training, vgg
 from gantutor.data import folders, real_sets
 from gantutor.evaluate import digits
@@ -222,6 +223,14 @@ def test_a_sentence_ends_where_a_reader_would_say():
             "$$no. Thing$$\n## References\n* Somebody. A title.")
     assert [s for s in sentences(text) if s] == [
         "One two, M and M three.", "Four!", "five", "six"]
+
+
+def test_a_number_of_the_text_is_one_that_a_cell_prints():
+    """The check itself is the last item of every notebook: see conftest.py."""
+    text = "It keeps .91 (0.35 before), 32 % of all, 7%. `x = .5`, $.6$, section 3.2.2, 64 px."
+    assert written(text + "\n## References\n.7") == {".91", "0.35", "32 %", "7%"}
+    assert unprinted(written(text), "a .91 b 0.35 c 0.319 d 7 %") == []
+    assert unprinted(written(text), "a .9 b 0.350 c 32 d 7") == [".91", "0.35", "32 %", "7%"]
 
 
 def test_these_checks_find_what_they_look_for(tmp_path):
