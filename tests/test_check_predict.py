@@ -131,7 +131,7 @@ def test_a_number_beside_what_was_measured():
     assert "Yours is within what was measured." in predict.measured("n", (0.56, 0.59))
     predict.forget("n")
     predict.number("n", 1)
-    assert "Measured: 0.250 (one run). Yours is too high by 0.750." in predict.measured("n", 0.25)
+    assert "Measured: 0.250. Yours is too high by 0.750." in predict.measured("n", 0.25)
 
 
 # ------------------------------------------------------------------ what is kept

@@ -113,8 +113,9 @@ def measured(name, values):
         wrote, later = one["value"], "later " if at else ""
         apart = f"too high by {wrote - high:.3f}" if wrote > high else (
             f"too low by {low - wrote:.3f}" if wrote < low else "within what was measured")
-        lines.append(f"Your {later}number of {one['when']}: {wrote:g}. Measured: "
-                     f"{_with_range(values)}. Yours is {apart}.")
+        shown = _with_range(values).removesuffix(" (one run)")
+        lines.append(f"Your {later}number of {one['when']}: {wrote:g}. Measured: {shown}. "
+                     f"Yours is {apart}.")
     return Prose("\n\n".join(lines))
 
 
