@@ -64,7 +64,7 @@ def test_outcome_says_pairs_and_the_largest_surprise_with_the_tables_numbers():
                            best="lowest")
     assert "You had 4 of 6 pairs in the right order." in said
     assert ("you put *c* before *a*. The table has 0.500 (0.400 to 0.600) for *c* and "
-            "0.100 (one run) for *a*.") in said
+            "0.100 (one value) for *a*.") in said
     table = [line.split(" | ") for line in said.splitlines() if line.startswith("| ")]
     assert [line[1:3] for line in table[2:]] == [["c", "a"], ["a", "b"], ["b", "c"], ["d", "d"]]
     assert said._repr_markdown_() == said and "count" not in said

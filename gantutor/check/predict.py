@@ -113,7 +113,7 @@ def measured(name, values):
         wrote, later = one["value"], "later " if at else ""
         apart = f"too high by {wrote - high:.3f}" if wrote > high else (
             f"too low by {low - wrote:.3f}" if wrote < low else "within what was measured")
-        shown = _with_range(values).removesuffix(" (one run)")
+        shown = _with_range(values).removesuffix(" (one value)")
         lines.append(f"Your {later}number of {one['when']}: {wrote:g}. Measured: {shown}. "
                      f"Yours is {apart}.")
     return Prose("\n\n".join(lines))
@@ -174,9 +174,9 @@ def _compared(order, rows, sign, paired):
 
 
 def _with_range(values):
-    """"0.850 (0.800 to 0.900)", the mean and the range over seeds; of one run its number."""
+    """"0.850 (0.800 to 0.900)", the mean and the range over seeds; of one value the value."""
     if len(values) == 1:
-        return f"{values[0]:.3f} (one run)"
+        return f"{values[0]:.3f} (one value)"
     return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
