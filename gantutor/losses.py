@@ -181,7 +181,8 @@ def kl_loss(mu):
     """KL(N(mu, 1) || N(0, 1)) = mu^2 / 2, averaged over all numbers of the code.
 
     Kingma, Welling, ICLR 2014, appendix B, with variance 1. Their bound has the *sum* over a code.
-    We take the mean, so that the weight does not depend on the code's size.
+    We take the mean, so that the weight does not depend on the code's size. So does UNIT's code
+    (mingyuliutw/UNIT), but it leaves out the factor 1/2: its weights are worth twice ours.
     """
     return 0.5 * mu.float().square().mean()
 
@@ -189,9 +190,10 @@ def kl_loss(mu):
 def semantic_consistency_loss(z, z_again):
     """mean(|z - z_again|), with a gradient to z_again only.
 
-    Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, eq. 4. It compares
-    codes, not pixels. z is a fixed target. With a gradient to z, the encoder could lower the loss
-    by making all codes alike. ValueError if the two codes differ in shape.
+    Taigman, Polyak, Wolf, "DTN", ICLR 2017, L_CONST; Royer et al., "XGAN", 2020, L_sem. XGAN leaves
+    open which distance of the codes; this one is ours, and so is the fixed target z. With a
+    gradient to z, the encoder could lower the loss by making all codes alike. (ComboGAN's code has
+    such a term, off by default, and detaches z, too.) ValueError if the codes differ in shape.
     """
     require_same_shape("z", z, "z_again", z_again)
     return F.l1_loss(z_again.float(), z.detach().float())

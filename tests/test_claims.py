@@ -243,6 +243,16 @@ def test_avatars_a_closed_cycle_is_no_right_translation(nothing):
         assert p["translated right"] > reference + 0.1
 
 
+def test_03b_a_cyclegans_faces_look_real_and_hardly_one_is_right_in_all_eight_attributes():
+    x, _, records = evaluate.held_out_pairs(AVATARS)
+    for seed in runs.seeds("avatars_cyclegan"):
+        method = runs.load("avatars_cyclegan", seed)
+        there = evaluate.in_batches(method.translate, x)
+        right = evaluate.read_attributes(there, AVATARS) == records
+        assert runs.shipped_panel("avatars_cyclegan", seed)["two of three judges"] > 0.99
+        assert right.all(1).float().mean() < 0.015
+
+
 def test_avatars_without_a_constraint_collapse_or_draw_somebody_else():
     ceiling = max(p["hidden-pair L1"] for p in panels("avatars_supervised").values())
     chance = mean(evaluate.chance(AVATARS).values())

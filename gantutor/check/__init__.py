@@ -4,6 +4,7 @@
     check.cyclegan.cycle_loss.hint()            # a hint; hint(2) is the second
     check.cyclegan.cycle_loss.solve()           # the solution, explained
 
+`predict` keeps what a reader expects of a table: no exercise, see there. Otherwise:
 One module a notebook, and beside it the prose of its hints and solutions (cyclegan.py and
 cyclegan.md). How an exercise is written: machine.py. What a learner sees: verdict.py.
 """
@@ -14,6 +15,7 @@ from gantutor.check import (
     domain,
     hiding,
     loop,
+    predict,
     semantics,
     shared_space,
     stargan,
@@ -21,5 +23,5 @@ from gantutor.check import (
 )
 from gantutor.check.verdict import Verdict
 
-__all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "semantics",
+__all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "predict", "semantics",
            "shared_space", "stargan", "vgg"]

@@ -1,7 +1,8 @@
 """The two measures of the papers on digits, for readers who have MNIST, USPS or SVHN.
 
 `label_kept` is DTN's, `adaptation_accuracy` that of CoGAN, UNIT and CyCADA. Both need labels, which
-training does not see.
+training does not see. The papers' own numbers are not repeated here: their classifiers, image sizes
+and amounts of data differ, so that they cannot be compared with what these functions give.
 """
 
 import torch
@@ -11,36 +12,6 @@ from torch.nn import functional as F
 from gantutor.data.batches import to_float, to_uint8
 from gantutor.evaluate.judges import train_classifier
 from gantutor.evaluate.metrics import in_batches
-
-# Published accuracies in percent on the target's test images. Do not expect to reproduce them: the
-# classifiers, image sizes and amounts of training data differ.
-# "second-hand": quoted by a later paper; "from memory": UNVERIFIED, check before printing it.
-_CYCADA = "Hoffman et al., CyCADA, ICML 2018"
-_DTN = "Taigman, Polyak, Wolf, DTN, ICLR 2017"
-PUBLISHED = [
-    {"measure": measure, "method": method, "x": x, "y": y, "percent": percent, "source": source,
-     "status": status}
-    for measure, source, status, table in (
-        ("adaptation_accuracy", _CYCADA, "second-hand", {
-            "source only": ("82.2", "69.6", "67.1"),
-            "CoGAN (Liu, Tuzel 2016)": ("91.2", "89.1", None),
-            "UNIT (Liu, Breuel, Kautz 2017)": ("96.0", "93.6", "90.5"),
-            "CyCADA": ("95.6", "96.5", "90.4"),
-            "target only": ("96.5", "99.2", "99.2")}),
-        ("label_kept", _DTN, "from memory, unverified", {
-            "DTN": (None, None, "90.66"),
-            "DTN without L_CONST": (None, None, "74.55"),
-            "baseline of the DTN paper": (None, None, "13.71"),
-            "no translation": (None, None, "40.06")}),
-        # CycleGAN is expected to fail here
-        ("label_kept", "several papers, none at hand", "from memory, unverified", {
-            "CycleGAN": (None, None, "25-26")}))
-    for method, row in table.items()
-    for (x, y), percent in zip((("mnist", "usps"), ("usps", "mnist"), ("svhn", "mnist")), row,
-                               strict=True) if percent is not None]
-
-
-# ---------------------------------------------------------------- measures
 
 
 def _check(images, labels):

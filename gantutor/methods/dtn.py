@@ -19,6 +19,9 @@ class DTN(nn.Module):
     lambda_const  f(G(x)) = f(x), squared error: f must see the same in G(x) as in x (L_CONST)
     lambda_tid    G(y) = y, squared error: images that are already in Y do not change (L_TID)
 
+    The paper writes distances. That they are squared here follows yunjey/domain-transfer-network,
+    which has two classes, not three. The paper's term for smooth images, L_TV, is left out.
+
     f: images (N, 3, H, W) -> codes. It is frozen here and stays in eval mode, because an f that
     learns could make all codes alike. g: codes -> images. D: images -> (N, 3) logits. For digits
     the paper uses the weights 15 and 15.
@@ -64,8 +67,9 @@ class Taught(CommonSpace):
     """`CommonSpace` plus XGAN's fifth term: the code of x must hold what a fixed teacher sees in x.
 
     Royer et al., "XGAN: Unsupervised Image-to-Image Translation for Many-to-Many Mappings", 2020,
-    L_teach: the absolute difference of T(x) and the code. As our code is a small picture, `head`
-    reads T(x) off it, one linear layer that learns too. Only X has a teacher.
+    L_teach, optional there: a distance of T(x) and the code, left open; here the mean absolute
+    difference. As our code is a small picture, `head` reads T(x) off it, one linear layer that
+    learns too. Only X has a teacher.
 
     teacher: images (N, 3, H, W) -> (N, d), frozen here. code: how many numbers a code has.
     """

@@ -20,9 +20,9 @@ class DiscoGAN(CycleGAN):
     Kim, Cha, Kim, Lee, Kim, "Learning to Discover Cross-Domain Relations with Generative
     Adversarial Networks", ICML 2017, eq. 5 and 6, with the weights of the authors' code:
     (1 - rate) (0.1 adversarial + 0.9 feature matching) + rate squared cycle error, each direction.
-    Three differences from that code. Its rate is 0.01 for 10,000 steps, then 0.5; here it is fixed.
-    It sums the feature matching over D's layers; here we average. Two of three of its iterations
-    train the generators, one trains D; here both are trained in every step.
+    Three differences from that code (SKTBrain/DiscoGAN). Its rate is 0.01 for 10,000 iterations,
+    then 0.5; here it is fixed. It sums the feature matching over D's layers; here we average. Of
+    three of its iterations two train the generators and one trains D; here each step trains both.
 
     D_x, D_y must have `features(images)`, as `SmallDiscriminator` has. No pool, as in the paper.
     """
@@ -56,9 +56,10 @@ class DualGAN(CycleGAN):
     """CycleGAN with Wasserstein critics.
 
     Yi, Zhang, Tan, Gong, "DualGAN: Unsupervised Dual Learning for Image-to-Image Translation",
-    ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. Two differences:
-    a gradient penalty (Gulrajani et al., 2017) replaces weight clipping, and the generators have
-    no dropout noise.
+    ICCV 2017, eq. 1-3: -D(fake) + lambda_rec |cycle - original|, both directions. The paper clips
+    D's weights and adds dropout noise. The authors' code (duxingren14/DualGAN) has by default what
+    is here: a gradient penalty (Gulrajani et al., 2017) of weight 10, and no dropout. Its
+    lambda_rec is 500 and its optimiser RMSProp; here they are those of CycleGAN.
 
     noise: standard deviation (images in [-1, 1]) of the noise added to a translation before the
     way back. It destroys faint patterns. This is the defence of Bashkirova, Usman, Saenko,

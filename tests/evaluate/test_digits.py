@@ -5,10 +5,7 @@ import pytest
 import torch
 
 from gantutor.data import to_float
-from gantutor.data.real_sets import DIGITS
-from gantutor.evaluate import digits
 from gantutor.evaluate.digits import (
-    PUBLISHED,
     adaptation_accuracy,
     label_kept,
     train_digit_classifier,
@@ -118,14 +115,3 @@ def test_wrong_stacks_are_refused(images, labels, message):
     with pytest.raises(ValueError, match=message):
         adaptation_accuracy(None, *good, images, labels, steps=1, progress=False)
 
-
-def test_published_rows_name_sets_measures_sources_and_doubts():
-    assert len(PUBLISHED) == 5 * 3 - 1 + 4 + 1
-    for row in PUBLISHED:
-        assert {row["x"], row["y"]} <= set(DIGITS) and hasattr(digits, row["measure"])
-        assert row["source"] and row["status"] in ("second-hand", "from memory, unverified")
-        assert (row["status"] == "second-hand") == (row["measure"] == "adaptation_accuracy")
-    unit = [r for r in PUBLISHED if r["method"].startswith("UNIT")]
-    assert [(r["x"], r["y"], r["percent"]) for r in unit] == [
-        ("mnist", "usps", "96.0"), ("usps", "mnist", "93.6"), ("svhn", "mnist", "90.5")]
-    assert not [r for r in PUBLISHED if r["method"].startswith("CoGAN") and r["x"] == "svhn"]
