@@ -17,9 +17,10 @@ from gantutor.check import (
     semantics,
     shared_space,
     stargan,
+    theory,
     vgg,
 )
 from gantutor.check.verdict import Verdict
 
 __all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "semantics",
-           "shared_space", "stargan", "vgg"]
+           "shared_space", "stargan", "theory", "vgg"]
