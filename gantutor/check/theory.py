@@ -13,7 +13,7 @@ from gantutor.check.answers import call, kind, number
 from gantutor.check.machine import Mistake, exercise
 from gantutor.check.verdict import Wrong
 
-REAL, FAKE = (0.5, 0.3, 0.2), (0.2, 0.3, 0.5)
+REAL, FAKE = (0.5, 0.3, 0.2), (0.1, 0.3, 0.6)
 WORLDS = {"three places": (REAL, FAKE), "no place in common": ((0.4, 0.6, 0, 0), (0, 0, 0.7, 0.3))}
 INFINITE = "not a finite number"
 
