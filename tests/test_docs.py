@@ -1,10 +1,16 @@
 """The pages of docs: what a command writes is what lies there."""
 
+import doctest
 import importlib.util
+import json
+import re
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 import scaling
+import torch
+from test_notebooks import sentences
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -49,3 +55,63 @@ def test_every_players_gradients_are_counted_once():
     method = scaling.ROWS["CycleGAN, 256 px, batch 1"][2]()
     generators, discriminators = scaling.messages(method)
     assert generators == 2 * 4 * 11_378_179 and discriminators == 2 * 4 * 2_764_737
+
+
+# ------------------------------------------------------------------ the primer
+
+
+PRIMER = (DOCS / "primer.md").read_text(encoding="utf-8")
+
+
+def ran(page):
+    """(complaints of doctest, the names that are left) of all python blocks of a page, in order."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.S | re.M)
+    example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "a page", None, 0)
+    said = []
+    doctest.DocTestRunner().run(example, out=said.append, clear_globs=False)
+    return said, example.globs
+
+
+def test_every_example_of_the_primer_prints_what_stands_there():
+    assert len(re.findall("^>>> ", PRIMER, re.M)) > 20
+    assert ran(PRIMER)[0] == []
+    assert ran(PRIMER.replace("0.511", "0.512"))[0] != []
+
+
+def test_every_section_of_the_primer_has_an_example_a_place_and_a_reference():
+    sections = re.split(r"^## ", PRIMER, flags=re.M)[1:]
+    assert [section[:2] for section in sections] == [f"{n}." for n in range(1, 8)]
+    for section in sections:
+        assert ">>> " in section and "*Used in*" in section and "*Read*" in section, section[:40]
+    assert len(PRIMER.split()) <= 1800
+
+
+def test_the_primer_has_no_sentence_of_more_than_35_words():
+    text = re.sub(r"^#.*$", "", PRIMER, flags=re.M)
+    assert [s for s in sentences(text) if len(s.split()) > 35] == []
+
+
+def test_the_primers_closed_form_is_the_kl_of_two_normals():
+    """Against its definition as an integral."""
+    kl_normal = ran(PRIMER)[1]["kl_normal"]
+    where = torch.linspace(-20, 20, 200_001, dtype=torch.float64)
+    for m1, s1, m2, s2 in ((2.0, 1.0, 0.0, 1.0), (0.0, 0.5, 0.0, 1.0), (1.0, 2.0, -1.0, 1.5)):
+        p, q = (torch.distributions.Normal(torch.tensor(m).double(), s).log_prob(where)
+                for m, s in ((m1, s1), (m2, s2)))
+        integral = torch.trapezoid(p.exp() * (p - q), where).item()
+        assert kl_normal(m1, s1, m2, s2) == pytest.approx(integral, abs=1e-6)
+
+
+def test_the_primers_wasserstein_distance_is_the_cheapest_of_all_pairings():
+    wasserstein = ran(PRIMER)[1]["wasserstein"]
+    for a, b in (([0, 1, 3], [5, 2, 2]), ([4, -1, 0, 2], [1, 1, 9, -3])):
+        cheapest = min(sum(abs(x - y) for x, y in zip(a, order, strict=True))
+                       for order in permutations(b))
+        assert wasserstein(a, b) == pytest.approx(cheapest / len(a))
+
+
+def test_every_notebook_links_the_primer():
+    for path in (DOCS.parent / "notebooks").glob("*.ipynb"):
+        cell = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
+        (line,) = [s for s in cell["source"] if s.startswith("**You need**")]
+        assert "[primer](../docs/primer.md)" in line, path.name

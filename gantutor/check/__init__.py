@@ -19,9 +19,10 @@ from gantutor.check import (
     semantics,
     shared_space,
     stargan,
+    theory,
     vgg,
 )
 from gantutor.check.verdict import Verdict
 
 __all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "predict", "semantics",
-           "shared_space", "stargan", "vgg"]
+           "shared_space", "stargan", "theory", "vgg"]
