@@ -231,9 +231,12 @@ def test_uv_takes_the_cpu_build_in_the_readme_and_in_the_container():
 # --------------------------------------- with virtual environments (pytest --install)
 
 
+WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def shell(*command, **options):
     done = subprocess.run([str(part) for part in command], text=True, capture_output=True,
-                          check=False, **options)
+                          check=False, env=WITHOUT_PATH, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -287,7 +290,7 @@ def full_run(python, folder, address):
 
     before = freeze()
     done = subprocess.run([python, "-c", sync.setup_cell(2, HERE, address)], cwd=folder, text=True,
-                          check=False, capture_output=True)
+                          check=False, capture_output=True, env=WITHOUT_PATH)
     print(done.stdout, done.stderr)  # shown by pytest -rP
     return done.stdout, done.stderr, freeze() ^ before
 
