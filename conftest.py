@@ -14,6 +14,8 @@ def pytest_addoption(parser):
     parser.addoption("--gpu", action="store_true", help="also run the cells tagged gpu")
     parser.addoption("--train", action="store_true",
                      help="also run the proofs that train from scratch (an hour)")
+    parser.addoption("--install", action="store_true",
+                     help="also install the package into new virtual environments (by the network)")
     parser.addoption("--mutants", action="store_true",
                      help="also prove that tests notice changes of the package (tests/mutants.py)")
 
@@ -96,10 +98,13 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="gpu cell: ask with --gpu"))
         if item.get_closest_marker("train") and not config.getoption("--train"):
             item.add_marker(pytest.mark.skip(reason="trains from scratch: ask with --train"))
+        if item.get_closest_marker("install") and not config.getoption("--install"):
+            item.add_marker(pytest.mark.skip(reason="installs the package: ask with --install"))
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "train: trains from scratch, only with --train")
+    config.addinivalue_line("markers", "install: installs the package, only with --install")
     config.addinivalue_line("markers", "slow: takes over ten seconds on two quiet cores")
 
 

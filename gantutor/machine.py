@@ -1,8 +1,11 @@
-"""Threads on a shared machine: how many, how they wait, and how long training takes here."""
+"""A reader's machine: package and notebook in step, threads that wait quietly, minutes."""
 
 import os
+import re
 import sys
 import time
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 # What `seconds_a_step` gives on two quiet cores of the machine on which the notebooks' minutes were
@@ -67,6 +70,64 @@ def be_polite():
     os.environ["OMP_NUM_THREADS"] = asked or str(cores)
     if "torch" in sys.modules:  # too late for the variable
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def in_step(notebook):
+    """Says whether package and notebook are of one version, and what the package lacks here.
+
+    notebook: the version that the notebook's setup cell names. It prints, and changes nothing.
+    """
+    from gantutor import __version__
+
+    needed, where = _requirements()
+    if notebook == __version__:
+        print(f"gantutor {__version__}, {where}: the version of this notebook.")
+    else:
+        print(f"This notebook is of gantutor {notebook}, but the package is {__version__} "
+              f"({where}, {Path(__file__).parent}). Cells may stop, or print other numbers. Take "
+              "both from one clone or one archive. If you have just done so, restart the kernel.")
+    lacking = missing(needed)
+    if lacking:
+        named = ", ".join(f"{text} ({version or 'none'} here)" for text, version in lacking.items())
+        typed = " ".join(f'"{text}"' for text in lacking)
+        print(f"gantutor needs {named}. The course installs none of them by itself. Type "
+              f"%pip install {typed} into a new cell, run it, and restart the kernel.")
+
+
+def _requirements():
+    """(["torch>=2.6", ...], "from a checkout" or "installed") of this package."""
+    file = Path(__file__).parent.parent / "pyproject.toml"
+    if file.is_file():
+        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        if project.get("name") == "gantutor":
+            return project["dependencies"], "from a checkout"
+    try:
+        needed = metadata.requires("gantutor") or []
+    except metadata.PackageNotFoundError:  # only copied, with neither file
+        needed = []
+    return [text for text in needed if "extra ==" not in text], "installed"
+
+
+def missing(requirements):
+    """{"torch>=2.6": "2.4.1"} of those "NAME>=FLOOR" that are not met here; None: no such package.
+
+    A local version, the "+cu128" of "2.11.0+cu128", does not count.
+    """
+    found = {}
+    for text in requirements:
+        name, floor = text.split(">=")
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            version = None
+        if version is None or _numbers(version) < _numbers(floor):
+            found[text] = version
+    return found
+
+
+def _numbers(version):
+    """"2.11.0+cu128" -> (2, 11, 0)."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", version.split("+")[0]))
 
 
 def seconds_a_step(repeats=3):

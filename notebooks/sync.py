@@ -6,8 +6,11 @@ Hints and solutions stand in gantutor/check/*.md. Here they are folded into the 
 each exercise's stub. Cells are found by the stub's last line, `check.MODULE.NAME(...)`.
 A cell that begins with `# shown: DOTTED.NAME` gets the source of that class or function; the lines
 before the definition, the imports, stay as they are.
-The repository's address stands in pyproject.toml under [project.urls]. It is written into badges
-and setup cells; until it is known it reads OWNER/gantutor.
+The first code cell of every notebook is SETUP, with the minutes that stand in its last line, the
+package's version and the repository's address. The badge opens the notebook at the same tag.
+The address stands in pyproject.toml under [project.urls]. It is written into README.md and
+CITATION.cff as well. Until it is known its owner is OWNER.UNKNOWN: no account on GitHub can have a
+dot in its name, so nobody can put code there.
 """
 
 import ast
@@ -18,13 +21,42 @@ import re
 import tomllib
 from pathlib import Path
 
-from gantutor import check
+from gantutor import __version__, check
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
 CALL = re.compile(r"^check\.(\w+)\.(\w+)\(my_\w+\)\Z", re.M)
 SHOWN = re.compile(r"# shown: (\S+)")
 ADDRESS = re.compile(r"github(?P<dot>\.com)?/[\w.-]+/gantutor")
+MINUTES = re.compile(r"^machine\.expect\(minutes=([\d.]+)\)\Z", re.M)
+COLAB = "https://colab.research.google.com"
+BADGE = re.compile(rf"\[!\[Open in Colab\]\({COLAB}/assets/colab-badge\.svg\)\]\([^)]*\)")
+SETUP = """\
+# Setup: the course's package comes from the checkout around this notebook; else it is the one that
+# is installed, if its version is right; else it is fetched from ADDRESS. Nothing else is installed.
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+VERSION, ADDRESS = "{version}", "{address}"
+nearby = [Path.cwd().parent, Path.cwd(), *Path.cwd().glob("gantutor*")]
+checkouts = [str(p) for p in nearby if (p / "gantutor" / "__init__.py").exists()]
+sys.path[:0] = checkouts[:1]
+installed = next((d.version for d in metadata.distributions(name="gantutor")), None)
+if not checkouts and installed != VERSION:
+    print(f"This notebook needs gantutor {VERSION}. Installed here: {installed or 'none'}.")
+    fetch = [sys.executable, *"-m pip install -q --no-deps".split(), f"git+{ADDRESS}@v{VERSION}"]
+    if ("OWNER.UNKNOWN" in ADDRESS or subprocess.call(fetch)) and not installed:
+        raise SystemExit(
+            f"gantutor {VERSION} cannot be fetched. Clone the course's repository and open the "
+            "notebook there, or unpack its archive beside this notebook. Then run this cell again. "
+            "Install no package of this name from an index: it may be a stranger's.")
+
+from gantutor import machine
+
+machine.in_step(VERSION)
+machine.expect(minutes={minutes})"""
 
 
 def folded(exercise):
@@ -93,6 +125,44 @@ def write_shown(path):
     return new != old
 
 
+# ------------------------------------------------------------------ badge and setup cell
+
+
+def setup_cell(minutes, version=__version__, address=None):
+    """The first code cell of a notebook that computes for `minutes`, a number or its text."""
+    values = {"version": version, "address": address or f"https://github.com/{repository()}",
+              "minutes": minutes}
+    return re.sub(r"\{(version|address|minutes)\}", lambda match: str(values[match[1]]), SETUP)
+
+
+def badge(name, file, version=__version__):
+    """The Markdown of the badge that opens notebooks/`file` of repository `name` on Colab."""
+    return (f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
+            f"({COLAB}/github/{name}/blob/v{version}/notebooks/{file})")
+
+
+def write_setup(path):
+    """Writes badge and setup cell of a notebook; True where something has changed.
+
+    ValueError where the notebook's first code cell does not end in `machine.expect(minutes=...)`.
+    """
+    old = path.read_text(encoding="utf-8")
+    notebook = json.loads(old)
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    minutes = MINUTES.search("".join(first["source"]))
+    if not minutes:
+        raise ValueError(f"{path.name}: expected a first code cell that ends in "
+                         "machine.expect(minutes=...)")
+    first["source"] = setup_cell(minutes[1]).splitlines(keepends=True)
+    title = notebook["cells"][0]
+    title["source"] = BADGE.sub(badge(repository(), path.name),
+                                "".join(title["source"])).splitlines(keepends=True)
+    new = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    if new != old:
+        path.write_text(new, encoding="utf-8")
+    return new != old
+
+
 # ------------------------------------------------------------------ the address
 
 
@@ -122,7 +192,9 @@ def main():
             print(f"{path.name}: hints and solutions written")
         if write_shown(path):
             print(f"{path.name}: shown code written")
-    for path in [ROOT / "README.md", *NOTEBOOKS]:
+        if write_setup(path):
+            print(f"{path.name}: badge and setup cell written")
+    for path in [ROOT / "README.md", ROOT / "CITATION.cff", *NOTEBOOKS]:
         if write_address(path, repository()):
             print(f"{path.name}: now at {repository()}")
 

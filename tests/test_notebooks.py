@@ -18,6 +18,7 @@ import torchvision
 from makers import ROWS, make_celeba, make_mnist, make_rafd, make_svhn
 from PIL import Image
 
+import gantutor
 from conftest import unprinted, written
 from gantutor import data, training, vgg
 from gantutor.data import folders, real_sets
@@ -93,16 +94,13 @@ def too_long(path):
 
 
 def missing_setup(path, name):
-    """What of badge and setup cell is missing, or has another address than `name`."""
+    """What of badge and setup cell is missing, or is not what sync.py writes for address `name`."""
     text = "".join(cell["source"] for _, cell in cells(path, "markdown")[:1])
-    badge = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/{path.name}"
     code = [cell["source"] for _, cell in cells(path, "code")]
-    setup = code[0] if code else ""
-    wanted = {"Colab badge": "colab-badge.svg" in text and f"]({badge})" in text,
-              "setup cell, first of all code": 'find_spec("gantutor")' in setup
-              and f"git+https://github.com/{name}" in setup,
-              "measure of this machine in the setup cell": re.search(
-                  r"^machine\.expect\(minutes=[\d.]+\)$", setup, re.M)}
+    minutes = sync.MINUTES.search(code[0] if code else "")
+    written = sync.setup_cell(minutes[1] if minutes else 0, address=f"https://github.com/{name}")
+    wanted = {"Colab badge": text.startswith(sync.badge(name, path.name)),
+              "setup cell of today, first of all code": code[:1] == [written]}
     return [f"{path.name}: no {what}" for what, there in wanted.items() if not there]
 
 
@@ -236,10 +234,10 @@ def test_a_number_of_the_text_is_one_that_a_cell_prints():
 def test_these_checks_find_what_they_look_for(tmp_path):
     """Each check on a notebook with just its mistake, and on one without."""
     source = inspect.getsource(resolve("gantutor.losses.cycle_consistency_loss"))
-    badge = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-             "(https://colab.research.google.com/github/a/gantutor/blob/main/notebooks/n.ipynb)")
-    setup = ('find_spec("gantutor")\n"git+https://github.com/a/gantutor"\n'
-             "machine.expect(minutes=2)")
+    badge = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]("
+             "https://colab.research.google.com/github/a/gantutor/blob/"
+             f"v{gantutor.__version__}/notebooks/n.ipynb)")
+    setup = sync.setup_cell(2, address="https://github.com/a/gantutor")
 
     def notebook(code, **named):
         made = [{"cell_type": "markdown", "metadata": {}, "source": named.get("badge", badge)}]
@@ -262,4 +260,6 @@ def test_these_checks_find_what_they_look_for(tmp_path):
     assert len(stored_results(notebook("1", outputs=[{"output_type": "stream"}]))) == 2
     assert too_long(notebook("1\n" * 40)) == [] and len(too_long(notebook("1\n" * 41))) == 1
     assert len(missing_setup(notebook("1", badge="# Title"), "a/gantutor")) == 1
-    assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 2
+    assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 1
+    old = sync.setup_cell(2, "0.0.1", "https://github.com/a/gantutor")
+    assert len(missing_setup(notebook("1", setup=old), "a/gantutor")) == 1

@@ -54,7 +54,7 @@ def test_badges_rewrite_every_address_and_nothing_else(sync):
 
 def test_readme_and_notebooks_carry_the_address_of_pyproject(sync):
     name = sync.repository(ROOT)
-    for path in [ROOT / "README.md", *(ROOT / "notebooks").glob("*.ipynb")]:
+    for path in [ROOT / "README.md", ROOT / "CITATION.cff", *(ROOT / "notebooks").glob("*.ipynb")]:
         text = path.read_text(encoding="utf-8")
         assert sync.rewrite(text, name) == text, f"{path.name}: run python notebooks/sync.py"
 
