@@ -1,4 +1,4 @@
-"""Figures, and printed lines, of single notebooks: 03 and 03b. What all notebooks use is in `show`.
+"""Figures, and printed lines, of single notebooks: 00, 02, 03, 03b. What all use is in `show`.
 
 Every function returns its figure, closed: the cell displays it.
 """
@@ -15,6 +15,82 @@ def _finished(figure, axes):
         axis.spines[["top", "right"]].set_visible(False)
     plt.close(figure)
     return figure
+
+
+# ------------------------------------------------------------------ 00: is it training?
+
+
+def losses_and_pictures(name, history, rows):
+    """The losses of a `History` on the left, rows of pictures {label: (N, 3, H, W)} on the right.
+
+    A dotted line marks 0.25. The axis of the losses is logarithmic where one of them exceeds 10.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.6), dpi=110, layout="constrained",
+                                         gridspec_kw={"width_ratios": [1, 1.9]})
+    losses = {part: values for part, values in history.items() if part not in ("step", "seconds")}
+    for (part, values), color in zip(losses.items(), show.PALETTE, strict=False):
+        left.plot(history["step"], values, marker=".", label=part, color=color)
+    left.axhline(0.25, color=show.INK, lw=0.8, ls=":")
+    left.set(xlabel="step", title=name,
+             yscale="log" if max(map(max, losses.values())) > 10 else "linear")
+    left.legend(fontsize=7, frameon=False)
+    array = show.upscaled(show.grid_array(*rows.values()), 4)
+    height = array.shape[0] / len(rows)
+    right.imshow(array, interpolation="none")
+    right.set_xticks([])
+    right.set_yticks([height * (k + 0.5) for k in range(len(rows))], rows)
+    right.tick_params(length=0)
+    right.spines[:].set_visible(False)
+    return _finished(figure, [left])
+
+
+# ------------------------------------------------------------------ 02: weights, and what is kept
+
+
+def over_weights(curves, levels):
+    """Error against a term's weight, an axis a change; a ring at each curve's smallest error.
+
+    curves: {change: {constraint: {weight: error}}}. levels: {change: {row without a run: error}}.
+    """
+    figure, axes = plt.subplots(1, len(curves), figsize=(10, 3.2), dpi=110, layout="constrained",
+                                squeeze=False)
+    for axis, (change, found) in zip(axes[0], curves.items(), strict=True):
+        for style, (name, error) in zip(("--", ":"), levels[change].items(), strict=False):
+            axis.axhline(error, color=show.INK, lw=1, ls=style, label=name)
+        for color, (kind, errors) in zip(show.PALETTE, found.items(), strict=False):
+            axis.plot(list(errors), list(errors.values()), marker="o", ms=5, lw=1, color=color,
+                      label=kind)
+            best = min(errors, key=errors.get)
+            axis.scatter(best, errors[best], s=160, facecolors="none", edgecolors=color)
+        weights = sorted({weight for errors in found.values() for weight in errors})
+        axis.set(xscale="log", xlabel="weight", title=change, ylim=(0, None))
+        axis.set_xticks(weights, [f"{weight:g}" for weight in weights])
+    axes[0, 0].set_ylabel("hidden-pair L1, validation")
+    axes[0, 0].legend(frameon=False, fontsize=8, ncols=2)
+    return _finished(figure, axes[0])
+
+
+def by_attribute(numbers, luck):
+    """A group of bars an attribute, a bar a row, an axis a number; a black line is luck.
+
+    numbers: {number: {row: {attribute: share}}}. luck: {number: {attribute: share}}. All 0 to 1.
+    """
+    figure, axes = plt.subplots(len(numbers), 1, figsize=(10, 2.6 * len(numbers)), dpi=110,
+                                sharex=True, layout="constrained", squeeze=False)
+    names = list(next(iter(luck.values())))
+    for axis, (number, rows) in zip(axes[:, 0], numbers.items(), strict=True):
+        wide = 0.8 / len(rows)
+        colors = ["#aaaaaa", *show.PALETTE]
+        for k, ((row, shares), color) in enumerate(zip(rows.items(), colors, strict=False)):
+            places = [at + wide * (k - (len(rows) - 1) / 2) for at in range(len(names))]
+            axis.bar(places, [shares[name] for name in names], 0.94 * wide, color=color, label=row)
+        axis.hlines([luck[number][name] for name in names], [at - 0.42 for at in range(len(names))],
+                    [at + 0.42 for at in range(len(names))], color=show.INK, lw=2, label="by luck")
+        axis.set(ylim=(0, 1.02), ylabel=number)
+    axes[-1, 0].set_xticks(range(len(names)), names)
+    axes[0, 0].legend(ncols=6, fontsize=8, frameon=False, loc="lower center",
+                      bbox_to_anchor=(0.5, 1))
+    return _finished(figure, axes[:, 0])
 
 
 # ------------------------------------------------------------------ 03: a live run

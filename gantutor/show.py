@@ -57,6 +57,29 @@ def grid(*rows, labels=None, title=None, width=10.0):
     return figure
 
 
+def captioned(rows, titles, labels=(), width=10.0, family="sans-serif"):
+    """Figure of pictures with a title over each: rows of images (3, H, W) or of maps (H, W).
+
+    Images lie in [-1, 1]. A map is drawn from black, 0, to pale yellow, its largest value.
+    titles: a list for each row; rows after the last list have none. labels: the rows' names.
+    """
+    side = width / len(rows[0])
+    figure, axes = plt.subplots(len(rows), len(rows[0]), squeeze=False, layout="constrained",
+                                figsize=(width, side * len(rows) + 0.3 * len(titles)), dpi=110)
+    for k, (line, pictures) in enumerate(zip(axes, rows, strict=True)):
+        for axis, picture in zip(line, pictures, strict=True):
+            image = picture.numpy() if picture.ndim == 2 else grid_array(picture[None])
+            axis.imshow(image, interpolation="nearest", cmap="magma", vmin=0)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for axis, title in zip(line, titles[k] if k < len(titles) else (), strict=False):
+            axis.set_title(title, fontsize=9, family=family)
+    for line, label in zip(axes, labels, strict=False):
+        line[0].set_ylabel(label, fontsize=9)
+    plt.close(figure)
+    return figure
+
+
 def _finished(figure):
     """The figure, laid out, and closed: it is shown where somebody displays it, and only there."""
     figure.tight_layout(pad=0.4)

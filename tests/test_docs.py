@@ -10,17 +10,30 @@ from pathlib import Path
 import pytest
 import scaling
 import torch
+from PIL import Image
 from test_notebooks import sentences
+
+from gantutor import show
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.fixture(scope="module")
-def claims():
-    spec = importlib.util.spec_from_file_location("claims", DOCS / "claims.py")
+def script(name):
+    """docs/NAME.py as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return script("claims")
+
+
+@pytest.fixture(scope="module")
+def notebooks():
+    return script("notebooks")
 
 
 def test_the_page_of_the_lectures_claims_is_what_the_shipped_numbers_say(claims):
@@ -115,3 +128,38 @@ def test_every_notebook_links_the_primer():
         cell = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
         (line,) = [s for s in cell["source"] if s.startswith("**You need**")]
         assert "[primer](../docs/primer.md)" in line, path.name
+
+
+def test_the_page_on_the_notebooks_is_that_of_today(notebooks):
+    """Otherwise: python docs/notebooks.py"""
+    assert (DOCS / "notebooks.md").read_text(encoding="utf-8") == notebooks.page()
+
+
+def test_words_and_lines_are_counted_as_a_reader_would(notebooks, tmp_path):
+    path = tmp_path / "09_made.ipynb"
+    made = [("markdown", "# 09 · Made\n\n**Two** words"), ("code", "# a comment\n\nx = 1  # one"),
+            ("code", "machine.expect(minutes=1.5)\n    # indented\n    y = 2"),
+            ("markdown", "## Exercises\n\n### Exercise 1 · One (5 minutes)"),
+            ("markdown", "### Exercise 2 · Two (5 minutes)")]
+    path.write_text(json.dumps({"cells": [{"cell_type": kind, "source": text.splitlines(True)}
+                                          for kind, text in made]}))
+    assert notebooks.words(path) == 6 + 9 + 7 and notebooks.code_lines(path) == 3
+    assert notebooks.row(path).split(" | ") == [
+        "| [09 · Made](../notebooks/09_made.ipynb)", "22", "3", "5", "2", "1.5 |\n"]
+
+
+@pytest.mark.parametrize("page", ["your_own_pictures", "how_it_is_measured"])
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    """On two folders of small pictures, as a reader has them."""
+    monkeypatch.chdir(tmp_path)
+    pictures = torch.rand(6, 3, 70, 90, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for folder in ("photographs", "paintings"):
+        (tmp_path / "my" / folder).mkdir(parents=True)
+        for k, picture in enumerate(pictures):
+            Image.fromarray(show.grid_array(picture[None])).save(
+                tmp_path / "my" / folder / f"{k}.png")
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text("utf-8"), re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, page, "exec"), {})
+    assert page != "your_own_pictures" or (tmp_path / "runs" / "mine.pt").is_file()

@@ -17,8 +17,9 @@ from gantutor.methods.perceptual import Perceptual
 from gantutor.methods.stargan import StarGAN
 
 CLASSES = {"direct": Direct, "vgg": Perceptual, "one-way": OneWayCycleGAN, "cyclegan": CycleGAN,
-           "stargan": StarGAN, "auto-encoders": TwoAutoencoders, "shared": TwoAutoencoders,
-           "domain": AlignedCodes, "combogan": CommonSpace, "xgan": CommonSpace, "dtn": DTN}
+           "common space": TwoAutoencoders, "stargan": StarGAN,
+           "auto-encoders": TwoAutoencoders, "shared": TwoAutoencoders, "domain": AlignedCodes,
+           "combogan": CommonSpace, "xgan": CommonSpace, "dtn": DTN}
 every_drawing = pytest.mark.parametrize("name", DRAWINGS)
 SVG = "{http://www.w3.org/2000/svg}"
 

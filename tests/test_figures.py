@@ -1,4 +1,4 @@
-"""The figures of notebooks 03 and 03b: the right numbers at the right places, and closed."""
+"""The figures of single notebooks: the right numbers at the right places, and closed."""
 
 import matplotlib.pyplot as plt
 import pytest
@@ -29,6 +29,46 @@ def legend(axis):
 
 def points(axis):
     return [collection.get_offsets().tolist()[0] for collection in axis.collections]
+
+
+# ---------------------------------------------------------------------- 00 and 02
+
+
+def test_losses_stand_beside_pictures_and_the_axis_follows_the_largest():
+    rows = {"x": torch.zeros(2, 3, 4, 4), "trained": torch.ones(2, 3, 4, 4)}
+    for top, scale in ((9.0, "linear"), (11.0, "log")):
+        history = {"step": [1, 2], "seconds": [0.1, 0.2], "D_y": [0.5, 0.2], "cycle": [top, 1.0]}
+        left, right = figures.losses_and_pictures("healthy", history, rows).axes
+        assert legend(left) == ["D_y", "cycle"] and left.get_yscale() == scale
+        assert left.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.2]]
+        assert set(left.lines[2].get_ydata()) == {0.25}
+        assert [text.get_text() for text in right.get_yticklabels()] == ["x", "trained"]
+
+
+def test_the_ring_is_at_the_smallest_error():
+    curves = {"retro": {"pixel": {0.1: 0.3, 1.0: 0.2, 10.0: 0.25}}, "ink": {"pixel": {1.0: 0.4}}}
+    levels = {change: {"do nothing": 0.5} for change in curves}
+    left, right = figures.over_weights(curves, levels).axes
+    assert points(left) == [[1.0, 0.2]] and points(right) == [[1.0, 0.4]]
+    assert set(left.lines[0].get_ydata()) == {0.5}
+    assert left.lines[1].get_xydata().tolist() == [[0.1, 0.3], [1.0, 0.2], [10.0, 0.25]]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["0.1", "1", "10"]
+
+
+def test_every_row_has_a_bar_an_attribute_and_luck_a_line():
+    numbers = {"content kept": {"do nothing": {"hair": 0.5, "skin": 0.2},
+                                "VGG": {"skin": 0.8, "hair": 0.7}},
+               "information kept": {"do nothing": {"hair": 0.1, "skin": 0.3},
+                                    "VGG": {"hair": 0.6, "skin": 0.4}}}
+    luck = {"content kept": {"hair": 0.25, "skin": 0.5},
+            "information kept": {"hair": 0.0, "skin": 0.1}}
+    above, below = figures.by_attribute(numbers, luck).axes
+    assert [bar.get_height() for bar in above.patches] == [0.5, 0.2, 0.7, 0.8]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in above.patches] == pytest.approx(
+        [-0.2, 0.8, 0.2, 1.2])
+    assert [part[0][1] for part in below.collections[0].get_segments()] == [0.0, 0.1]
+    assert sorted(legend(above)) == ["VGG", "by luck", "do nothing"]
+    assert [text.get_text() for text in below.get_xticklabels()] == ["hair", "skin"]
 
 
 # ---------------------------------------------------------------------- 03

@@ -27,6 +27,7 @@ from gantutor.evaluate import digits
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 40
+LONGEST = {"words": 4000, "lines of code": 400}  # docs/notebooks.md has the table
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
@@ -91,6 +92,14 @@ def too_long(path):
             for k, cell in cells(path, "code")
             if len(cell["source"].splitlines()) > LONGEST_CELL * (
                 1.5 if cell["source"].startswith("# shown:") else 1)]  # its docstring included
+
+
+def length(path):
+    """The words of the Markdown cells, and the lines of code, neither empty nor comments."""
+    lines = [line.strip() for _, cell in cells(path, "code")
+             for line in cell["source"].splitlines()]
+    return {"words": sum(len(cell["source"].split()) for _, cell in cells(path, "markdown")),
+            "lines of code": sum(bool(line) and not line.startswith("#") for line in lines)}
 
 
 def missing_setup(path, name):
@@ -190,6 +199,11 @@ def test_cells_fit_a_screen(path):
     assert too_long(path) == []
 
 
+@every_notebook
+def test_a_notebook_is_read_in_one_sitting(path):
+    assert {what: n for what, n in length(path).items() if n > LONGEST[what]} == {}
+
+
 def sentences(text):
     """The sentences of a Markdown text, without code, formulas, tables and references."""
     text = text.split("## References")[0]
@@ -259,6 +273,9 @@ def test_these_checks_find_what_they_look_for(tmp_path):
         drifted(notebook("# shown: gantutor.losses.no_such_loss\n"))
     assert len(stored_results(notebook("1", outputs=[{"output_type": "stream"}]))) == 2
     assert too_long(notebook("1\n" * 40)) == [] and len(too_long(notebook("1\n" * 41))) == 1
+    badge_words, setup_lines = len(badge.split()), 3
+    assert length(notebook("# a comment\n\nx = 1\n    # another\ny = '#'")) == {
+        "words": badge_words, "lines of code": setup_lines + 2}
     assert len(missing_setup(notebook("1", badge="# Title"), "a/gantutor")) == 1
     assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 1
     old = sync.setup_cell(2, "0.0.1", "https://github.com/a/gantutor")

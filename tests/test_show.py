@@ -52,6 +52,17 @@ def test_a_grid_has_its_labels_and_refuses_rows_of_other_shapes():
         show.grid(grey(0.0), grey(0.0, 0.0))
 
 
+def test_a_picture_has_its_title_and_a_map_begins_at_black():
+    image, heat = grey(1.0)[0], torch.tensor([[0.5, 2.0, 1.0]])
+    figure = show.captioned([[image, heat], [image, image]], [["x", "seen"]], labels=["a", "b"])
+    assert [axis.get_title() for axis in figure.axes] == ["x", "seen", "", ""]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["a", "", "b", ""]
+    assert (figure.axes[0].images[0].get_array() == 255).all()
+    shown = figure.axes[1].images[0]
+    assert shown.get_array().tolist() == heat.tolist() and shown.get_clim() == (0, 2)
+    assert not plt.fignum_exists(figure.number)
+
+
 def test_curves_draw_every_loss_against_the_step():
     history = History(step=[10, 20], seconds=[1.0, 2.0], G=[0.5, 0.25], late=[float("nan"), 1.0])
     (axis,) = show.curves(history, title="losses").axes

@@ -74,6 +74,15 @@ STARGAN = Drawing(
     ("x > G > fake > G2 > again", "c1 > G", "c > G2", "mask > G", "fake > D > cls"),
     (("D", "real", ""), ("x", "again", "equal", -1.25)))
 
+COMMON_SPACE = Drawing(
+    "Projection to a common space",
+    "E_x encodes x, E_y encodes y, both into one space of codes z. G_x draws a code as a picture of"
+    " X, G_y as a picture of Y. A translation of x takes E_x and then G_y.",
+    {"x": image("x", 0, 0), "E_x": net("E_x", 1, 0), "y": image("y", 0, 1),
+     "E_y": net("E_y", 1, 1), "z": code("z", 2, 0.5), "G_x": net("G_x", 3, 0),
+     "x2": image("x", 4, 0, "x'"), "G_y": net("G_y", 3, 1), "y2": image("y", 4, 1, "y'")},
+    ("x > E_x > z > G_y > y2", "y > E_y > z > G_x > x2"))
+
 AUTOENCODERS = Drawing(
     "Two auto-encoders",
     "E_x and G_x draw x again, E_y and G_y draw y again. A translation takes E_x and then G_y. "
@@ -138,5 +147,6 @@ DTN = Drawing(
     (("target", "c2", "equal"), ("y", "same", "equal", 0.55), ("D", "asks", "")))
 
 DRAWINGS = {"direct": DIRECT, "vgg": VGG, "one-way": ONE_WAY, "cyclegan": TWO_WAY,
-            "stargan": STARGAN, "auto-encoders": AUTOENCODERS, "shared": SHARED, "domain": DOMAIN,
+            "common space": COMMON_SPACE, "stargan": STARGAN,
+            "auto-encoders": AUTOENCODERS, "shared": SHARED, "domain": DOMAIN,
             "combogan": COMBOGAN, "xgan": XGAN, "dtn": DTN}
