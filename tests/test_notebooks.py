@@ -95,9 +95,9 @@ def too_long(path):
 
 
 def length(path):
-    """The words of the Markdown cells, and the lines of code, neither empty nor comments."""
-    lines = [line.strip() for _, cell in cells(path, "code")
-             for line in cell["source"].splitlines()]
+    """The words of the Markdown cells; the lines of code, without blanks, comments and set-up."""
+    lines = [line.strip() for _, cell in cells(path, "code") if not sync.MINUTES.search(
+        cell["source"]) for line in cell["source"].splitlines()]
     return {"words": sum(len(cell["source"].split()) for _, cell in cells(path, "markdown")),
             "lines of code": sum(bool(line) and not line.startswith("#") for line in lines)}
 
@@ -273,9 +273,9 @@ def test_these_checks_find_what_they_look_for(tmp_path):
         drifted(notebook("# shown: gantutor.losses.no_such_loss\n"))
     assert len(stored_results(notebook("1", outputs=[{"output_type": "stream"}]))) == 2
     assert too_long(notebook("1\n" * 40)) == [] and len(too_long(notebook("1\n" * 41))) == 1
-    badge_words, setup_lines = len(badge.split()), 3
+    badge_words = len(badge.split())
     assert length(notebook("# a comment\n\nx = 1\n    # another\ny = '#'")) == {
-        "words": badge_words, "lines of code": setup_lines + 2}
+        "words": badge_words, "lines of code": 2}
     assert len(missing_setup(notebook("1", badge="# Title"), "a/gantutor")) == 1
     assert len(missing_setup(notebook("1", setup="import torch"), "a/gantutor")) == 1
     old = sync.setup_cell(2, "0.0.1", "https://github.com/a/gantutor")
