@@ -12,6 +12,7 @@ from gantutor.check import (
     cyclegan,
     direct,
     domain,
+    faults,
     hiding,
     loop,
     semantics,
@@ -21,5 +22,5 @@ from gantutor.check import (
 )
 from gantutor.check.verdict import Verdict
 
-__all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "semantics",
-           "shared_space", "stargan", "vgg"]
+__all__ = ["Verdict", "cyclegan", "direct", "domain", "faults", "hiding", "loop",
+           "semantics", "shared_space", "stargan", "vgg"]
