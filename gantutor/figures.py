@@ -161,10 +161,10 @@ def noise_and_translation(curves, wrong):
 # ------------------------------------------------------------------ 09: a run by its curves
 
 # {title: ({curve: its colour}, the highest value that is shown at least)}
-PANELS = {"losses": ({"loss of G_xy": 0, "loss of D_y": 1}, 1.3),
+PANELS = {"losses": ({"loss of G_xy": 0, "loss of D_y": 1}, 1.6),
           "share of patches": ({"D_y is right": 2}, 1.03),
           "cycle error of x": ({"cycle": 3, "cycle, unseen x": 4}, 0.6),
-          "gradient norm": ({"gradient of G": 0, "gradient of D": 1}, 3000)}
+          "gradient norm": ({"gradient of G": 0, "gradient of D": 1}, 3e4)}
 
 
 def smoothed(values):
@@ -193,7 +193,7 @@ def one_training(curves, strips, sound=None):
         if title == "gradient norm":
             axis.set(yscale="log", ylim=(0.3, highest))
         axis.set_title(title, fontsize=10, loc="left")
-        axis.legend(frameon=False, fontsize=8, loc="best")
+        axis.legend(frameon=False, fontsize=8, loc="best" if len(lines) == 1 else "upper right")
     for k, (title, rows) in enumerate(strips.items()):
         axis = figure.add_subplot(places[1, 2 * k:2 * k + 2])
         array = show.upscaled(show.grid_array(*rows.values()), 2)

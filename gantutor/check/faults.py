@@ -27,7 +27,7 @@ def signs(fault=None, seed=0):
 SIGNS = {
     "cycle weight 0": lambda s: s["cycle"] > 0.2 and s["unseen"] < s["cycle"] + 0.1,
     "cycle weight 1000": lambda s: s["gradient"] > 200 and s["moved"] < 0.1,
-    "D not trained": lambda s: s["loss"] > s["first"],
+    "D not trained": lambda s: s["loss"] > 0.4,
     "D too fast": lambda s: s["largest"] > 5,
     "labels swapped": lambda s: s["right"] < 0.25,
     "same batch": lambda s: s["right"] > 0.98 and s["unseen"] > 1.5 * s["cycle"],
@@ -90,7 +90,7 @@ def end(values):
 
 
 def sure(curves):
-    return not 0.3 < end(curves["D_y is right"]) < 0.95 or end(curves["cycle"]) > 0.2
+    return not 0.3 < end(curves["D_y is right"]) < 0.9 or end(curves["cycle"]) > 0.2
 
 
 def truth(value):
@@ -106,7 +106,7 @@ def truth(value):
     "always": lambda curves: True,
     "never": lambda curves: False,
     "the loss of G": lambda curves: end(curves["loss of G_xy"]) > curves["loss of G_xy"][0],
-    "D wins": lambda curves: end(curves["D_y is right"]) > 0.95,
+    "D wins": lambda curves: end(curves["D_y is right"]) > 0.9,
     "D loses": lambda curves: end(curves["D_y is right"]) < 0.5,
     "the cycle": lambda curves: end(curves["cycle"]) > 0.2})
 def alarm(answer):
