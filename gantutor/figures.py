@@ -192,6 +192,8 @@ def one_training(curves, strips, sound=None):
         axis.set(xlabel="step", ylim=(0, highest))
         if title == "gradient norm":
             axis.set(yscale="log", ylim=(0.3, highest))
+        elif highest > 5:  # a jump must not hide the rest: linear up to 1, logarithmic above
+            axis.set_yscale("symlog", linthresh=1)
         axis.set_title(title, fontsize=10, loc="left")
         axis.legend(frameon=False, fontsize=8, loc="best" if len(lines) == 1 else "upper right")
     for k, (title, rows) in enumerate(strips.items()):

@@ -1,6 +1,7 @@
 """Notebook 09's exercises: every shipped run carries the sign of its fault, and no other's."""
 
 import pytest
+from test_notebooks import NOTEBOOKS, cells
 
 from gantutor import faults
 from gantutor.check import faults as exercises
@@ -41,7 +42,7 @@ def test_a_guess_is_answered_with_the_numbers_of_the_case():
 @pytest.mark.parametrize("letter", CASES)
 def test_what_is_no_name_of_a_fault_is_refused(letter):
     check = getattr(exercises, f"case_{letter.lower()}")
-    assert "cycle weight zero is no name" in check("cycle weight zero").reason
+    assert "cycle weight zero is not a name" in check("cycle weight zero").reason
     assert 'e.g. "cycle weight 0"' in check(["same batch"]).reason
 
 
@@ -62,3 +63,14 @@ def test_an_alarm_cannot_spoil_the_curves():
         return rings
 
     assert exercises.alarm(spoils).state == "right" == exercises.alarm(spoils).state
+
+
+def test_the_notebook_names_no_fault_before_the_answer():
+    """Only in the list of all, and folded away."""
+    (path,) = (p for p in NOTEBOOKS if p.name.startswith("09"))
+    sources = [cell["source"] for _, cell in cells(path)]
+    before = sources[:next(k for k, text in enumerate(sources) if text.startswith("## Break it"))]
+    (listed,) = (text for text in before if all(f'"{fault}"' in text for fault in FAULTS))
+    open_text = [text for text in before if text != listed and not text.startswith("<details>")]
+    assert len(open_text) > 15
+    assert [text for text in open_text for fault in FAULTS if fault in text] == []

@@ -134,3 +134,7 @@ def test_a_training_is_four_panels_over_its_pictures():
     assert panels[0].get_ylim() == (0, 2.0) and panels[3].get_yscale() == "log"
     assert len(panels[0].lines) == 6  # grey, thin and thick of each
     assert [t.get_text() for t in strips[0].get_yticklabels()] == ["x", "G_xy(x)"]
+    assert panels[0].get_yscale() == "linear"
+    curves["loss of D_y"] = [150.0, 0.2]
+    figure = figures.one_training(curves, {"one": rows})
+    assert figure.axes[0].get_yscale() == "symlog" and figure.axes[1].get_yscale() == "linear"
