@@ -21,8 +21,9 @@ The laboratory around it:
     evaluate        the one panel; only this part opens the hidden pairs
     recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
     comparison      rows that differ in one thing, of which only the numbers are kept
+    faults          trainings with one fault each
     show, drawings  pictures; the methods' data flow
-    figures         the figures of notebooks 03 and 03b
+    figures         the figures of notebooks 03, 03b and 09
     own             a reader's own pictures: train, translate, judge, export
     widgets         interactive controls
     check           the exercises

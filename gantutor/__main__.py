@@ -1,8 +1,8 @@
 """The one command line of the course: `gantutor`, or `python -m gantutor`.
 
   with your own pictures   train, translate, evaluate, rehearse, export, data
-  with the course's runs   reproduce, points; for its developers: references, judges, rejudge,
-                           picture
+  with the course's runs   reproduce, points, faults; for its developers: references, judges,
+                           rejudge, picture
 
 Exit codes: 0 done, 1 it failed (one line says why), 2 the command line is not right,
 130 interrupted.
@@ -18,7 +18,7 @@ from itertools import chain
 
 from PIL import Image
 
-from gantutor import data, evaluate, runs, show
+from gantutor import data, evaluate, faults, runs, show
 from gantutor.data import varied
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
@@ -101,7 +101,8 @@ def parser():
                                                 "sweep: runs of which only the numbers are kept")
     points.add_argument("rungs", nargs="*", choices=[[], *chain(*runs.TABLES.values())],
                         metavar="RUNG")
-    for command in (reproduce, points):
+    broken = commands.add_parser("faults", help="train what is missing of notebook 09's runs")
+    for command in (reproduce, points, broken):
         command.add_argument("--ship", action="store_true", help="for the course's developers: "
                              "write into data/, where it replaces what ships")
     commands.add_parser("references", help="for developers: measure the reference rows that are "
@@ -177,6 +178,8 @@ def act(options):
             print(json.dumps(runs.judge(options.name, options.seed, options.file), indent=1))
         case "points":
             runs.measure_points(options.rungs, options.ship)
+        case "faults":
+            faults.make_missing(options.ship)
         case "references":
             runs.measure_references(ship=True)
         case "judges":

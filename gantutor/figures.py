@@ -1,9 +1,10 @@
-"""Figures, and printed lines, of single notebooks: 00, 02, 03, 03b. What all use is in `show`.
+"""Figures, and printed lines, of single notebooks: 00, 02, 03, 03b, 09. What all use is in `show`.
 
 Every function returns its figure, closed: the cell displays it.
 """
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from gantutor import show
 from gantutor.evaluate import hiding, metrics
@@ -230,4 +231,55 @@ def noise_and_translation(curves, wrong):
     axes[1].set(xlabel="hidden-pair L1: how wrong the translation is", ylabel="reconstruction L1",
                 xlim=(0, None), ylim=(0, None))
     axes[1].legend(frameon=False, fontsize=8)
+    return _finished(figure, axes)
+
+
+# ------------------------------------------------------------------ 09: a run by its curves
+
+# {title: ({curve: its colour}, the highest value that is shown at least)}
+PANELS = {"losses": ({"loss of G_xy": 0, "loss of D_y": 1}, 1.6),
+          "share of patches": ({"D_y is right": 2}, 1.03),
+          "cycle error of x": ({"cycle": 3, "cycle, unseen x": 4}, 0.6),
+          "gradient norm": ({"gradient of G": 0, "gradient of D": 1}, 3e4)}
+
+
+def smoothed(values):
+    """The mean of each value and its neighbours, two on either side where there are as many."""
+    return [float(np.mean(values[max(0, k - 2):k + 3])) for k in range(len(values))]
+
+
+def one_training(curves, strips, sound=None):
+    """The curves of a run, thin as they are and thick as smoothed, over its pictures.
+
+    curves: {name: list} of `faults.trained`. sound: those of another run, drawn in grey.
+    strips: {title: {label of a row: (N, 3, H, W) in [-1, 1]}}, side by side.
+    """
+    figure = plt.figure(figsize=(11, 5.8), dpi=110, layout="constrained")
+    places = figure.add_gridspec(2, 4, height_ratios=(1, 1.4))
+    axes = [figure.add_subplot(places[0, k]) for k in range(4)]
+    for axis, (title, (lines, top)) in zip(axes, PANELS.items(), strict=True):
+        for (line, color), style in zip(lines.items(), ("-", ":"), strict=False):
+            if sound:
+                axis.plot(sound["step"], smoothed(sound[line]), color="#888888", lw=1.2, ls=style)
+            axis.plot(curves["step"], curves[line], color=show.PALETTE[color], lw=0.6, alpha=0.4)
+            axis.plot(curves["step"], smoothed(curves[line]), color=show.PALETTE[color], lw=1.8,
+                      label=line)
+        highest = max(top, *(value for line in lines for value in curves[line]))
+        axis.set(xlabel="step", ylim=(0, highest))
+        if title == "gradient norm":
+            axis.set(yscale="log", ylim=(0.3, highest))
+        elif highest > 5:  # a jump must not hide the rest: linear up to 1, logarithmic above
+            axis.set_yscale("symlog", linthresh=1)
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.legend(frameon=False, fontsize=8, loc="best" if len(lines) == 1 else "upper right")
+    for k, (title, rows) in enumerate(strips.items()):
+        axis = figure.add_subplot(places[1, 2 * k:2 * k + 2])
+        array = show.upscaled(show.grid_array(*rows.values()), 2)
+        axis.imshow(array, interpolation="nearest")
+        step = array.shape[0] / len(rows)
+        axis.set_yticks([(row + 0.5) * step for row in range(len(rows))], rows, fontsize=8)
+        axis.set(xticks=[])
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
     return _finished(figure, axes)

@@ -153,3 +153,28 @@ def test_noise_is_drawn_a_line_a_run_and_two_points_a_method():
     found = [collection.get_offsets().tolist() for collection in right.collections]
     assert found == [[[0.7, 0.1], [0.8, 0.1]], [[0.7, 0.4], [0.8, 0.2]], [[0.9, 0.3]], [[0.9, 0.3]]]
     assert legend(right) == ["hides", "no cycle"]
+
+
+# ---------------------------------------------------------------------- 09
+
+
+def test_a_curve_is_smoothed_over_itself_and_two_neighbours_on_either_side():
+    assert figures.smoothed([0, 10, 20, 30, 100]) == [10, 15, 32, 40, 50]
+
+
+def test_a_training_is_four_panels_over_its_pictures():
+    names = [line for lines, _ in figures.PANELS.values() for line in lines]
+    curves = {"step": [10, 20], **{name: [0.5, 2.0] for name in names}}
+    rows = {"x": torch.zeros(2, 3, 8, 8), "G_xy(x)": torch.ones(2, 3, 8, 8)}
+    figure = figures.one_training(curves, {"one": rows, "other": rows}, curves)
+    panels, strips = figure.axes[:4], figure.axes[4:]
+    assert [axis.get_title("left") for axis in panels] == list(figures.PANELS)
+    assert [axis.get_title("left") for axis in strips] == ["one", "other"]
+    assert sorted(name for axis in panels for name in legend(axis)) == sorted(names)
+    assert panels[0].get_ylim() == (0, 2.0) and panels[3].get_yscale() == "log"
+    assert len(panels[0].lines) == 6  # grey, thin and thick of each
+    assert [t.get_text() for t in strips[0].get_yticklabels()] == ["x", "G_xy(x)"]
+    assert panels[0].get_yscale() == "linear"
+    curves["loss of D_y"] = [150.0, 0.2]
+    figure = figures.one_training(curves, {"one": rows})
+    assert figure.axes[0].get_yscale() == "symlog" and figure.axes[1].get_yscale() == "linear"

@@ -13,6 +13,7 @@ from gantutor.check import (
     cyclegan,
     direct,
     domain,
+    faults,
     hiding,
     loop,
     predict,
@@ -24,5 +25,5 @@ from gantutor.check import (
 )
 from gantutor.check.verdict import Verdict
 
-__all__ = ["Verdict", "cyclegan", "direct", "domain", "hiding", "loop", "predict", "semantics",
-           "shared_space", "stargan", "theory", "vgg"]
+__all__ = ["Verdict", "cyclegan", "direct", "domain", "faults", "hiding", "loop", "predict",
+           "semantics", "shared_space", "stargan", "theory", "vgg"]
