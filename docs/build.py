@@ -112,7 +112,7 @@ def build(out, executed):
         add_mathjax(made / "_static" / "mathjax")
         for path in NOTEBOOKS.glob("*.ipynb"):  # a download runs anew: without outputs
             shutil.copy(path, made / "_sources" / "notebooks")
-        for path in [*made.rglob("*.map"), made / ".buildinfo"]:
+        for path in [*made.rglob("*.map"), *made.rglob("*webpack-macros.html")]:
             path.unlink(missing_ok=True)
         (made / ".nojekyll").touch()  # GitHub's pages would leave out _static
         shutil.rmtree(out, ignore_errors=True)

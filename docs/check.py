@@ -39,7 +39,7 @@ LOOK = """() => {
     if (!image.alt.trim() && !image.closest('[aria-hidden=true], button, a.dropdown-item'))
       problems.push(`no alternative text: ${image.src.split('/').pop()}`);
   }
-  for (const svg of article.querySelectorAll('svg[role=img]'))
+  for (const svg of article.querySelectorAll('svg[role=img]:not(.svg-inline--fa)'))
     if (!svg.querySelector('title, desc') && !svg.getAttribute('aria-label'))
       problems.push('a drawing without a description');
   for (const math of article.querySelectorAll('.math')) {

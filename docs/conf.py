@@ -22,10 +22,12 @@ nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
+viewcode_follow_imported_members = False
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 add_module_names = False
+highlight_language = "none"  # an indented block of a docstring; cells and fences name theirs
 
 html_theme = "sphinx_book_theme"
 html_title = "gantutor"
@@ -33,11 +35,11 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_sourcelink_suffix = ""  # the download is NOTEBOOK.ipynb
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 mathjax_path = "mathjax/tex-chtml.js"  # build.py puts it there
 html_theme_options = {
     "repository_url": f"https://github.com/{sync.repository(ROOT)}",
     "repository_branch": "main",
-    "path_to_docs": ".",
     "use_repository_button": True,
     "use_download_button": True,
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},

@@ -5,6 +5,7 @@ And the reference's pages: one for each room of the package, in reading order.
 
 import pkgutil
 import re
+from pathlib import Path
 
 SPECIAL = re.compile(r"([*|_\\])")
 
@@ -56,10 +57,14 @@ def rooms(package):
 
 
 def modules(package, room):
-    """The module of a room and those inside it: ["gantutor.data", "gantutor.data.avatars", ...]."""
+    """The module of a room and those inside it: ["gantutor.data", "gantutor.data.avatars", ...].
+
+    Without modules whose words stand beside them in an .md: exercises, which the notebooks show.
+    """
     name = f"{package.__name__}.{room}"
     inside = getattr(pkgutil.resolve_name(name), "__path__", [])
-    return [name, *sorted(f"{name}.{module.name}" for module in pkgutil.iter_modules(inside))]
+    return [name, *sorted(f"{name}.{found.name}" for found in pkgutil.iter_modules(inside)
+                          if not Path(found.module_finder.path, f"{found.name}.md").exists())]
 
 
 def room_page(package, room):

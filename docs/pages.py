@@ -10,7 +10,7 @@ import re
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n+", re.M)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
-CAPTION = re.compile(r"\W*(?:Figures?\b|Tables? \d+ and figure\b)", re.I)
+CAPTION = re.compile(r"\*+(?:Figures?\b|Tables? \d+ and figure\b)|\*\w", re.I)
 LONGEST = 500  # letters of an alternative text
 
 
@@ -47,13 +47,12 @@ def sentences(text):
 def alternative_text(cells, k):
     """What the picture of cell k shows, in words: its caption, as many sentences as fit.
 
-    The caption is the paragraph "Figure 3. ..." in the Markdown below. A picture without one is
-    named after its section and the sentence above it.
+    The caption is the paragraph "*Figure 3. ...*" that begins the Markdown below. A picture without
+    one is named after its section and the sentence above it.
     """
-    below = next((cell["source"] for cell in cells[k + 1:]
-                  if cell["cell_type"] == "markdown" or cell["source"].startswith("#@")), "")
-    if k + 1 < len(cells) and cells[k + 1]["source"] == below and CAPTION.match(below):
-        caption = sentences(plain(below.split("\n\n")[0]))
+    below = cells[k + 1] if k + 1 < len(cells) else {"cell_type": "code"}
+    if below["cell_type"] == "markdown" and CAPTION.match(below["source"]):
+        caption = sentences(plain(below["source"].split("\n\n")[0]))
         told = caption[0]
         for sentence in caption[1:]:
             if len(told) + len(sentence) >= LONGEST:
