@@ -187,29 +187,34 @@ GOOD = """<h1 id="top">T</h1><a href="#top">up</a> <a href="other.html#there">th
 <svg role="img" width="9" height="9"><desc>a line</desc></svg>"""
 
 
+WRONG = {  # what stands on a page: what the check says
+    "": None,
+    '<div style="width:900px">wide</div>': "sticks out to 9",
+    '<p style="overflow:hidden"><b style="display:inline-block;width:900px">cut</b></p>':
+        "sticks out to 9",
+    '<a href="nowhere.html">x</a>': "no file: ",
+    '<a href="other.html#nowhere">x</a>': "no anchor: ",
+    '<img src="nothing.png" alt="x">': "no picture: ",
+    '<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">':
+        "no alternative text",
+    '<svg role="img" width="9" height="9"></svg>': "a drawing without a description",
+    '<span class="math">\\(x\\)</span>': "not drawn: ",
+    '<script>console.error("oh no")</script>': "oh no",
+    '<script>nothing.at.all</script>': "nothing is not defined",
+    '<img src="http://localhost:9/a.png" alt="x">': "asks http://localhost:9/a.png"}
+
+
 @needs_chromium
-@pytest.mark.parametrize("wrong, told", [
-    ("", None),
-    ('<div style="width:900px">wide</div>', "sticks out to 9"),
-    ('<p style="overflow:hidden"><span style="display:inline-block;width:900px">cut off</span></p>',
-     "sticks out to 9"),
-    ('<a href="nowhere.html">x</a>', "no file: "),
-    ('<a href="other.html#nowhere">x</a>', "no anchor: "),
-    ('<img src="nothing.png" alt="x">', "no picture: "),
-    ('<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">',
-     "no alternative text"),
-    ('<svg role="img" width="9" height="9"></svg>', "a drawing without a description"),
-    ('<span class="math">\\(x\\)</span>', "not drawn: "),
-    ('<script>console.error("oh no")</script>', "oh no"),
-    ('<script>nothing.at.all</script>', "nothing is not defined"),
-    ('<img src="http://localhost:9/a.png" alt="x">', "asks http://localhost:9/a.png")])
-def test_the_check_finds_what_it_looks_for(tmp_path, wrong, told):
+def test_the_check_finds_what_it_looks_for(tmp_path):
     pytest.importorskip("playwright.sync_api", reason="needs: pip install -e '.[site]'")
-    (tmp_path / "index.html").write_text(PAGE.format(GOOD + wrong))
     (tmp_path / "other.html").write_text(PAGE.format('<p id="there">x</p>'))
+    for k, wrong in enumerate(WRONG):
+        (tmp_path / f"{k}.html").write_text(PAGE.format(GOOD + wrong))
     found, count, _ = browser.inspect(tmp_path)
-    assert count == 2
-    assert found == [] if told is None else any(told in problem for _, problem in found), found
+    assert count == len(WRONG) + 1
+    for k, (wrong, told) in enumerate(WRONG.items()):
+        problems = [problem for page, problem in found if page == f"{k}.html"]
+        assert problems == [] if told is None else any(told in p for p in problems), wrong
 
 
 # ------------------------------------------------------------------------- the whole site
