@@ -46,8 +46,11 @@ def is_executed(path, done):
 def execute(path, done):
     """Runs a notebook beside its neighbours and writes it, with outputs, to `done`."""
     import nbformat
-    from nbclient import NotebookClient
+    from nbclient import NotebookClient, output_widget
 
+    # Otherwise a cell with `interact` can wait forever (jupyter/nbclient issue 312). What the
+    # control shows is stored in the notebook all the same.
+    output_widget.OutputWidget.sync_state = lambda self: None
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=None, kernel_name="python3",
                    resources={"metadata": {"path": str(path.parent)}}).execute()

@@ -1,5 +1,6 @@
 """How Sphinx turns the course into pages. `python docs/build.py` runs it."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import docstrings  # noqa: E402
 import sync  # noqa: E402
 
 import gantutor  # noqa: E402
+
+BADGE = re.search(r"/blob/([^/]+)/notebooks", sync.NOTEBOOKS[0].read_text(encoding="utf-8"))
 
 project, author, copyright = "gantutor", "the gantutor authors", "the gantutor authors"
 version = release = gantutor.__version__
@@ -39,7 +42,7 @@ html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 mathjax_path = "mathjax/tex-chtml.js"  # build.py puts it there
 html_theme_options = {
     "repository_url": f"https://github.com/{sync.repository(ROOT)}",
-    "repository_branch": "main",
+    "repository_branch": BADGE[1],  # the button leads where the notebooks' badges lead
     "use_repository_button": True,
     "use_download_button": True,
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build
 import check as browser
 import docstrings
 import pages
@@ -17,7 +18,7 @@ import gantutor
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-WRITTEN = ["glossary", "index", "machines", "measured", "own_pictures"]
+WRITTEN = ["glossary", "index", "machines", "two_folders"]
 
 # ------------------------------------------------------------------------- notebooks
 
@@ -96,6 +97,30 @@ def test_a_control_becomes_the_picture_that_it_shows():
                      "4": choice, "5": widget("OutputModel", outputs=[PICTURE])})
     assert "(face 21, hair blond)" in outputs[0]["data"]["text/plain"]
     assert [o["data"] for o in outputs[1:]] == [{"image/png": "iVBORw0="}] * 2
+
+
+def test_a_notebook_is_executed_once_and_its_control_shows_a_picture(tmp_path):
+    pytest.importorskip("nbclient", reason="needs: pip install -e '.[site]'")
+    draw = code()
+    draw["source"] = ("import ipywidgets, matplotlib.pyplot as plt\n\n\ndef draw(share):\n"
+                      "    plt.plot([0, share])\n    plt.show()\n\n\n"
+                      "ipywidgets.interact(draw, share=(0.0, 1.0, 0.25));")
+    given = {"cells": [markdown("# T\n\nMove it."), draw], "metadata": {"kernelspec": {
+        "name": "python3", "display_name": "Python 3"}}, "nbformat": 4, "nbformat_minor": 5}
+    for k, cell in enumerate(given["cells"]):
+        cell["id"] = f"cell-{k}"
+    draw["execution_count"] = None
+    notebook, done = tmp_path / "a.ipynb", tmp_path / "done.ipynb"
+    notebook.write_text(json.dumps(given))
+    assert not build.is_executed(notebook, done) and not build.is_executed(notebook, notebook)
+    build.execute(notebook, done)
+    assert build.is_executed(notebook, done)
+    outputs = pages.page(build.read(done))["cells"][1]["outputs"]
+    assert "(share 0.5)" in outputs[0]["data"]["text/plain"]
+    assert "image/png" in outputs[1]["data"]
+    draw["source"] += "  # changed"
+    notebook.write_text(json.dumps(given))
+    assert not build.is_executed(notebook, done)
 
 
 def test_a_progress_bar_leaves_nothing():
@@ -254,9 +279,10 @@ def test_every_page_is_whole_without_network_and_fits_a_phone(site):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebooks_page_has_its_buttons_and_folds_its_solutions(site, path):
     html = (site / "notebooks" / path.name).with_suffix(".html").read_text(encoding="utf-8")
-    assert f'/blob/main/notebooks/{path.name}"' in html and "colab.research.google.com" in html
+    text = path.read_text(encoding="utf-8")
+    badge = re.search(r"\]\((https://colab[^)]*)\)", text)[1]
+    assert f'href="{badge}"' in html and "colab-badge.svg" not in html
     assert f'href="../_sources/notebooks/{path.name}"' in html
     assert (site / "_sources" / "notebooks" / path.name).read_bytes() == path.read_bytes()
-    text = path.read_text(encoding="utf-8")
     assert html.count("<details><summary>Solution") == text.count("<details><summary>Solution")
     assert "prev-next" in html
