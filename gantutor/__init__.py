@@ -19,7 +19,8 @@ The laboratory around it:
     portable        a model in one file that says what it is
     data            packs and folders in, batches out
     evaluate        the one panel; only this part opens the hidden pairs
-    recipes, runs   the runs of the course as rows of a table; train, judge, store, load a row
+    rows, recipes   the runs of the course as rows of a table
+    runs            train, judge, store, load a row
     comparison      rows that differ in one thing, of which only the numbers are kept
     faults          trainings with one fault each
     show, drawings  pictures; the methods' data flow
