@@ -17,19 +17,25 @@ CALL = re.compile(r"^check\.(\w+)\.(\w+)\((my_\w+)\)\Z", re.M)
 FOLDED = re.compile(r"<details><summary>(?:Solution|Answer)[^<]*</summary>.*?</details>\n*", re.S)
 LINK = re.compile(r"\]\((\w+)\.ipynb")
 
-GRADED = """from gantutor import check
+NBGRADER_TEST = """# {points}, given by the program that grades: it runs the check of {answer} here.
+### BEGIN HIDDEN TESTS
+from gantutor import check
 
 _verdict = {call}
-assert _verdict.state == "right", _verdict"""
-HIDDEN = f"""# {{points}}, given by the program that grades: it runs the check of {{answer}} here.
-### BEGIN HIDDEN TESTS
-{GRADED}
+assert _verdict.state == "right", _verdict
 ### END HIDDEN TESTS"""
+OTTER_TEST = """def test_{name}({answer}):
+    from gantutor import check
+
+    verdict = {call}
+    assert verdict.state == "right", verdict"""
 OTTER_CONFIG = """# ASSIGNMENT CONFIG
 name: {name}
 export_cell:
     pdf: false
 generate: true
+tests:
+    ok_format: false
 """
 
 
@@ -137,7 +143,7 @@ def for_nbgrader(notebook):
 
     def cells(cell, task):
         stub = solved(_source(cell), task, "### BEGIN SOLUTION", "### END SOLUTION")
-        test = HIDDEN.format(points=counted(task.points, "point"), answer=task.answer,
+        test = NBGRADER_TEST.format(points=counted(task.points, "point"), answer=task.answer,
                              call=CALL.search(stub)[0])
         return [cell | {"source": stub, "metadata": about(task, solution=True)},
                 _code(f"{cell['id']}-points", test, about(task, grade=True, locked=True,
@@ -150,7 +156,7 @@ def for_otter(notebook, name):
     """The source of an assignment of Otter."""
     def cells(cell, task):
         stub = solved(_source(cell), task, "# BEGIN SOLUTION NO PROMPT", "# END SOLUTION")
-        test = GRADED.format(call=CALL.search(stub)[0])
+        test = OTTER_TEST.format(name=task.name, answer=task.answer, call=CALL.search(stub)[0])
         parts = (f"# BEGIN QUESTION\nname: {task.name}\npoints: {task.points}", "# BEGIN SOLUTION",
                  cell | {"source": stub}, "# END SOLUTION", "# BEGIN TESTS",
                  _code(f"{cell['id']}-points", test), "# END TESTS", "# END QUESTION")
