@@ -26,14 +26,21 @@ PROSE = re.compile(r"^### Solution\n.*?(?=^##|\Z)", re.M | re.S)  # in gantutor/
 NBGRADER_CONFIG = '''# nbgrader's settings for this course folder, written by `gantutor release`.
 import os
 
+from nbclient.output_widget import OutputWidget
+
 # Autograding runs whole notebooks. In this profile a training takes some steps, not minutes.
 os.environ["GANTUTOR_PROFILE"] = "test"
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# The graders' notebook runner, nbclient, can miss a cell's end while it sends the texts that
+# `interact` has printed to the kernel: https://github.com/jupyter/nbclient/issues/312.
+OutputWidget.sync_state = lambda self: None
 
 c = get_config()
 c.CourseDirectory.course_id = "gantutor"
 c.ClearSolutions.code_stub = {"python": ""}  # the stub stands above the solution
 c.Execute.timeout = 180  # seconds a cell
+c.Execute.iopub_timeout = 60  # seconds for its output on a machine with much to do
 '''
 README = """# gantutor {version} for a class: {kind}
 

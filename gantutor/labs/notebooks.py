@@ -14,7 +14,7 @@ from gantutor.check.machine import Exercise
 MINUTES_A_POINT = 5
 HEADING = re.compile(r"^### Exercise (\d+) · (\S.*) \((\d+) minutes\)$", re.M)
 CALL = re.compile(r"^check\.(\w+)\.(\w+)\((my_\w+)\)\Z", re.M)
-FOLDED = re.compile(r"<details><summary>(?:Solution|Answer)[^<]*</summary>.*?</details>\n*", re.S)
+FOLDED = re.compile(r"<details><summary>(?!Hint).*?</details>\n*", re.S)  # solutions, answers
 LINK = re.compile(r"\]\((\w+)\.ipynb")
 
 NBGRADER_TEST = """# {points}, given by the program that grades: it runs the check of {answer} here.
@@ -97,7 +97,7 @@ def with_points(notebook):
 
 
 def students(notebook):
-    """A copy without solutions, folded ones included; the headings say the points."""
+    """A copy without solutions; only hints stay folded. The headings say the points."""
     made = with_points(notebook)
     for cell in made["cells"]:
         if cell["cell_type"] == "markdown":
@@ -153,7 +153,11 @@ def for_nbgrader(notebook):
 
 
 def for_otter(notebook, name):
-    """The source of an assignment of Otter."""
+    """The source of an assignment of Otter.
+
+    Otter's runner can wait forever for a cell with `interact` (edition.py says why), so grading
+    skips these cells. No exercise needs what they define.
+    """
     def cells(cell, task):
         stub = solved(_source(cell), task, "# BEGIN SOLUTION NO PROMPT", "# END SOLUTION")
         test = OTTER_TEST.format(name=task.name, answer=task.answer, call=CALL.search(stub)[0])
@@ -164,6 +168,10 @@ def for_otter(notebook, name):
                 for k, part in enumerate(parts)]
 
     made = _replaced(notebook, cells)
+    for cell in made["cells"]:
+        if cell["cell_type"] == "code" and re.search(r"\binteract\(", _source(cell)):
+            tags = cell["metadata"].get("tags", [])
+            cell["metadata"] = cell["metadata"] | {"tags": [*tags, "otter_ignore"]}
     made["cells"].insert(0, _raw("otter", OTTER_CONFIG.format(name=name)))
     return made
 
