@@ -121,8 +121,8 @@ def memory():
 def page(text):
     """The page with its tables written anew between <!-- NAME --> and <!-- end -->."""
     for name, made in (("plans", plans), ("exercises", exercises), ("memory", memory)):
-        text, count = re.subn(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)",
-                              lambda _, made=made: f"\n{made()}\n\n", text, flags=re.S)
+        text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda marks, made=made:
+                              f"{marks[1]}\n{made()}\n\n{marks[2]}", text, flags=re.S)
         if count != 1:
             raise ValueError(f"{PAGE.name}: <!-- {name} --> stands there {count} times, expected "
                              "one")
