@@ -6,6 +6,7 @@ test_grading.py hands the editions to nbgrader and to Otter.
 import ast
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -174,11 +175,12 @@ def test_an_assignment_of_nbgrader_has_a_stub_and_a_hidden_test_for_each_exercis
     assert {one["grade_id"]: one["points"] for one in about if one["grade"]} == {
         f"{t.name}_points": t.points for t in wanted}
     assert len({one["grade_id"] for one in about}) == len(about) == 2 * len(wanted)
+    assert [one["locked"] for one in about] == [False, True] * len(wanted)
     assert len({cell["id"] for cell in cells}) == len(cells)
     for cell in cells:
         if cell["metadata"].get("nbgrader", {}).get("grade"):
             shown = re.sub(r"### BEGIN HIDDEN.*### END HIDDEN TESTS", "", text(cell), flags=re.S)
-            assert cell["metadata"]["nbgrader"]["locked"] and shown.strip().startswith("#")
+            assert shown.strip().startswith("#") and "check." not in shown
 
 
 @every_notebook
@@ -275,6 +277,21 @@ def test_a_write_that_fails_leaves_the_earlier_edition(out, monkeypatch):
 
     monkeypatch.setattr(edition, "copy_course", full)
     with pytest.raises(OSError, match=r"out: cannot be written \(No space left"):
+        edition.release("plain", out, PATHS[:1])
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+def test_a_move_that_fails_brings_the_earlier_edition_back(out, monkeypatch):
+    before, move = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}, os.replace
+
+    def refuse(source, place):
+        if str(source).endswith(".new.tmp"):
+            raise PermissionError(13, "Permission denied")
+        move(source, place)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match=r"out: cannot be written \(Permission denied"):
         edition.release("plain", out, PATHS[:1])
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
     assert [p.name for p in out.parent.iterdir()] == ["out"]
