@@ -192,12 +192,21 @@ def test_an_assignment_of_otter_is_bracketed(name):
         "# END QUESTION"]
 
 
+def test_grading_by_otter_skips_cells_with_interact():
+    """Its runner may wait for them forever: https://github.com/jupyter/nbclient/issues/312."""
+    skipped = {name: [text(cell) for cell in for_otter(notebook, name)["cells"]
+                      if "otter_ignore" in cell["metadata"].get("tags", [])]
+               for name, notebook in SOURCES.items()}
+    assert sum(map(len, skipped.values())) >= 5
+    assert all("interact(" in cell for cells in skipped.values() for cell in cells)
+    assert len(skipped["00_start_here"]) == len(skipped["06_domain_discriminator"]) == 1
+
+
 def test_links_between_notebooks_follow_them_into_their_folders():
-    made = text(for_nbgrader(SOURCES["00_start_here"])["cells"][-1])
-    for other in ("01_direct_transform",):
-        every = "".join(text(cell) for cell in for_nbgrader(SOURCES["00_start_here"])["cells"])
-        assert f"](../{other}/{other}.ipynb)" in every and f"]({other}.ipynb)" not in every
-    assert made
+    every = "".join(text(cell) for cell in for_nbgrader(SOURCES["00_start_here"])["cells"])
+    assert "](01_direct_transform.ipynb)" in "".join(map(text, SOURCES["00_start_here"]["cells"]))
+    assert "](../01_direct_transform/01_direct_transform.ipynb)" in every
+    assert "](01_direct_transform.ipynb)" not in every
 
 
 def test_a_solution_stands_below_its_stub_and_above_the_call():
