@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from gantutor.labs.notebooks import counted, tasks
+from gantutor.labs.notebooks import HEADING, counted, tasks
 from gantutor.saving import atomically
 
 PAGE = Path(__file__).with_name("labs.md")
@@ -44,24 +44,29 @@ def computing(number):
     return next(float(found[1]) for found in map(EXPECTED.search, cells) if found)
 
 
+def minutes(number):
+    """{number of an exercise: its minutes} of a notebook, also of those without a check."""
+    text = "\n".join("".join(cell["source"]) for cell in notebook(number)[1]["cells"])
+    return {int(k): int(m) for k, _, m in HEADING.findall(text)}
+
+
 def of_session(session):
     """{"cells", "class", "home": minutes; "in class", "at home": {notebook: numbers}}."""
     found = {"cells": sum(map(computing, session)), "class": 0, "home": 0, "in class": {},
              "at home": {}}
     for number, chosen in session.items():
-        for task in tasks(notebook(number)[1]):
-            minutes, place = (("class", "in class") if task.number in chosen else
-                              ("home", "at home"))
-            found[minutes] += task.minutes
-            found[place].setdefault(number, []).append(task.number)
+        for k, count in minutes(number).items():
+            total, place = ("class", "in class") if k in chosen else ("home", "at home")
+            found[total] += count
+            found[place].setdefault(number, []).append(k)
     return found
 
 
-def told(exercises, minutes):
+def told(exercises, total):
     """"03: 1, 4 (20 minutes)"."""
     by_notebook = "; ".join(f"{number}: {', '.join(map(str, numbers))}"
                             for number, numbers in exercises.items())
-    return f"{by_notebook} ({minutes} minutes)" if exercises else "none"
+    return f"{by_notebook} ({total} minutes)" if exercises else "none"
 
 
 def plans():

@@ -128,10 +128,10 @@ def test_the_students_package_checks_and_hints_and_says_who_has_the_solution(pla
 
 
 def test_points_follow_from_minutes():
-    by_title = {task.title: task for task in ALL}
-    assert [by_title[title].points for title in (
-        "Even players", "The code vector", "The defence", "The whole generator loss")] == [
-        1, 1, 2, 3]  # 3, 5, 10 and 15 minutes
+    by_name = {task.name: task for task in ALL}
+    assert [by_name[name].points for name in (
+        "direct_even_players", "stargan_code", "hiding_noisy_cycle", "cyclegan_generator_loss")
+        ] == [1, 1, 2, 3]  # 3, 5, 10 and 15 minutes
 
 
 @every_notebook
@@ -210,7 +210,7 @@ def test_links_between_notebooks_follow_them_into_their_folders():
 
 
 def test_a_solution_stands_below_its_stub_and_above_the_call():
-    task = next(task for task in ALL if task.title == "Even players")
+    task = next(task for task in ALL if task.name == "direct_even_players")
     made = solved("my_losses = None\n\n\ncheck.direct.even_players(my_losses)", task, "# (", "# )")
     assert made == ("my_losses = None\n# (\nmy_losses = (0.25, 0.25)\n# )\n\n"
                     "check.direct.even_players(my_losses)")

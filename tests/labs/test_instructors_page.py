@@ -45,8 +45,9 @@ def test_the_minutes_of_a_plan_are_those_of_the_notebooks(labs):
 
 def test_a_table_row_of_an_exercise(labs):
     rows = labs.exercises().splitlines()
-    assert ("| [03](../notebooks/03_cyclegan.ipynb) | 1 · The cycle loss, both directions | 5 | 1 "
-            "| `my_cycle_loss(x, y, G_xy, G_yx)`: both cycles. | 14 |") in rows
+    row, = (row for row in rows if "my_cycle_loss" in row)
+    assert row.startswith("| [03](../notebooks/03_cyclegan.ipynb) | 1 · ")
+    assert row.endswith(" | 5 | 1 | `my_cycle_loss(x, y, G_xy, G_yx)`: both cycles. | 14 |")
     count = sum(len(labs.tasks(notebook)) for notebook in labs.SOURCES.values())
     assert len([row for row in rows if row.startswith("| [")]) == count
     assert f"Together {count} exercises" in rows[-1]
