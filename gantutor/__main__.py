@@ -1,6 +1,7 @@
 """The one command line of the course: `gantutor`, or `python -m gantutor`.
 
   with your own pictures   train, translate, evaluate, rehearse, export, data
+  with a class             release
   with the course's runs   reproduce, points, faults; for its developers: references, judges,
                            rejudge, picture
 
@@ -22,6 +23,7 @@ from gantutor import data, evaluate, faults, runs, show
 from gantutor.data import varied
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
+from gantutor.labs import edition
 from gantutor.own import datasets, exporting, judging, rehearsal, training, translating
 from gantutor.own.plans import METHODS
 from gantutor.recipes import RECIPES
@@ -84,7 +86,7 @@ def parser():
     train = training.add_command(commands)
     translating.add_command(commands)
     judge = judging.add_command(commands)
-    for module in (rehearsal, exporting, datasets):
+    for module in (rehearsal, exporting, datasets, edition):
         module.add_command(commands)
     # These two also take a recipe's name: stored checkpoints say `gantutor train NAME`.
     judge.add_argument("--seed", type=count, default=0, help=argparse.SUPPRESS)

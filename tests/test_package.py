@@ -76,13 +76,14 @@ def test_the_command_explains_itself():
     out = subprocess.run([sys.executable, "-m", "gantutor", "--help"], capture_output=True,
                          text=True, check=True, cwd=ROOT)
     assert out.stdout.startswith("usage: gantutor")
-    for command in ("train", "translate", "evaluate", "rehearse", "export", "data", "reproduce",
-                    "points", "references", "judges", "rejudge", "picture"):
+    for command in ("train", "translate", "evaluate", "rehearse", "export", "data", "release",
+                    "reproduce", "points", "references", "judges", "rejudge", "picture"):
         assert command in out.stdout
 
 
 @pytest.mark.parametrize("command", ["train", "translate", "evaluate", "rehearse", "export",
-                                     "data", "reproduce", "points", "judges"])
+                                     "data", "release", "reproduce", "points",
+                                     "judges"])
 def test_commands_explain_themselves(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         command_line.main([command, "--help"])
