@@ -130,8 +130,10 @@ class LivePreview:
 
 
 def number(value):
-    """Three decimals, as a panel prints them. A dash if there is no number."""
-    return "–" if value is None else value if isinstance(value, str) else f"{value:.3f}"
+    """Three decimals, one from 10 on, as a panel prints them. A dash if there is no number."""
+    if value is None or isinstance(value, str):
+        return value or "–"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def mean_and_spread(panels, key):
@@ -141,7 +143,8 @@ def mean_and_spread(panels, key):
         return None
     if len(values) == 1:
         return number(values[0])
-    return f"{np.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"
+    decimals = 3 if abs(np.mean(values)) < 10 else 1
+    return f"{np.mean(values):.{decimals}f} ± {(max(values) - min(values)) / 2:.{decimals}f}"
 
 
 def panel_table(rows, keys=None, caption=""):
