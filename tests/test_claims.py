@@ -464,21 +464,24 @@ def middle(name, key):
     return np.median([found[key] for found in runs.measured(name)])
 
 
-def test_07_shared_layers_D_z_and_shuffling_carry_the_content_and_the_cycle_does_not():
+def test_07_shared_layers_and_D_z_carry_the_content_and_the_cycle_does_not():
     kept = {name: middle(name, "content kept") for name in comparison.STEPWISE}
     assert max(kept["CycleGAN through codes"], kept["and auto-encoders first"]) < 0.45
     assert middle("and auto-encoders first", "domain reached") > 0.9
     gains = {name: kept[name] - kept[before] for before, name in pairwise(kept)}
     assert max(gains, key=gains.get) == "and shared layers"
-    assert gains["and D_z"] > 0.05 and gains["and shuffling"] > 0.05
-    assert abs(gains["and semantic"]) < 0.04
+    assert gains["and D_z"] > 0.05
+    assert max(abs(gains["and semantic"]), abs(gains["and shuffling"])) < 0.06
     assert middle("and D_z", "invented") < 0.05 < middle("and shared layers", "invented")
 
 
-def test_07_shuffling_settles_names_in_a_common_space_and_not_in_a_cyclegan():
-    hair = {name: np.median([point["panel"]["by attribute"]["hair"] for point in runs.rung(name)])
+def test_07_shuffling_keeps_runs_from_exchanging_colours_in_a_common_space_and_not_in_a_cyclegan():
+    hair = {name: [point["panel"]["by attribute"]["hair"] for point in runs.rung(name)]
             for name in ("and semantic", "and shuffling", "CycleGAN, shuffled")}
-    assert hair["and semantic"] < 0.9 < hair["and shuffling"] and hair["CycleGAN, shuffled"] < 0.3
+    assert min(hair["and semantic"]) < 0.9 < max(hair["and semantic"])
+    assert min(hair["and shuffling"]) > 0.9 and max(hair["CycleGAN, shuffled"]) < 0.3
+    kept = [point["panel"]["content kept"] for point in runs.rung("and shuffling")]
+    assert max(kept) - min(kept) < 0.03
     assert middle("CycleGAN, shuffled", "content kept") < middle("CycleGAN", "content kept")
     assert middle("CycleGAN, shuffled", "information kept") > middle("CycleGAN", "information kept")
 
@@ -495,13 +498,14 @@ def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_
     assert middle("texture, CycleGAN", "texture after the round trip") > 0.6
 
 
-def test_07_dtn_gains_with_what_f_reads_and_a_teacher_is_worth_more():
+def test_07_dtn_gains_with_what_f_reads_and_a_teacher_does_more_but_settles_no_names():
     rows = ["DTN, f taught X", "DTN, f taught rough X", "DTN, f taught X and Y", "XGAN's teacher"]
     kept, reads = ([middle(name, key) for name in names] for key, names in (
         ("content kept", rows), ("f reads of y", rows[:3])))
     assert kept == sorted(kept) and reads == sorted(reads)
     assert kept[0] > max(middle(name, "content kept") for name in ("direct", "CycleGAN"))
-    assert abs(kept[-1] - middle("and shuffling", "content kept")) < 0.03
+    hair = [point["panel"]["by attribute"]["hair"] for point in runs.rung("XGAN's teacher")]
+    assert min(hair) < 0.6 and max(hair) > 0.9
 
 
 # ------------------------------------------------------- notebook 08

@@ -185,7 +185,7 @@ class AlignedCodes(TwoAutoencoders):
     Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with the domain as the attribute.
     The players alternate: the encoders minimise the loss with swapped labels, D_z the loss with
     the right ones (X is 1). The encoders' term grows during the run (`domain_ramp`). D_z encodes
-    its batch itself, so in `fit(..., n_critic=4)` it trains four times per encoder step.
+    its batch itself, so in `fit(..., n_critic=2)` it trains twice per encoder step.
     """
 
     progress = 1.0  # the share of the run that is over, set by `fit`; 1: every term at full weight
