@@ -20,56 +20,13 @@ import time
 from pathlib import Path
 
 import docstrings
+import executing
 import pages
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 COPIED = ["*.md", "docs/**/*", "data/*.*", "benchmarks/*.md"]  # pages, and what they link to
 MATHJAX = ["tex-chtml.js", "output/chtml/fonts/woff-v2/*.woff"]
-
-
-def sources(notebook):
-    return ["".join(cell["source"]) for cell in notebook["cells"]]
-
-
-def read(path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def is_executed(path, done):
-    """Whether `done` is the notebook at `path`, with its outputs."""
-    if not done.exists() or sources(read(done)) != sources(read(path)):
-        return False
-    return any(cell.get("execution_count") for cell in read(done)["cells"])
-
-
-def execute(path, done):
-    """Runs a notebook beside its neighbours and writes it, with outputs, to `done`."""
-    import nbformat
-    from nbclient import NotebookClient, output_widget
-
-    # Otherwise a cell with `interact` can wait forever (jupyter/nbclient issue 312). What the
-    # control shows is stored in the notebook all the same.
-    output_widget.OutputWidget.sync_state = lambda self: None
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=None, kernel_name="python3",
-                   resources={"metadata": {"path": str(path.parent)}}).execute()
-    part = done.with_suffix(".tmp")
-    nbformat.write(notebook, part)
-    part.replace(done)
-
-
-def execute_missing(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        if not is_executed(path, folder / path.name):
-            print(f"executing {path.name} ...", flush=True)
-            begin = time.monotonic()
-            execute(path, folder / path.name)
-            print(f"executing {path.name}: {time.monotonic() - begin:.0f} s", flush=True)
-
-
-# -------------------------------------------------------------------- pages
 
 
 def write_sources(source, executed):
@@ -83,7 +40,7 @@ def write_sources(source, executed):
     shutil.copy(ROOT / "docs" / "index.md", source)
     (source / "notebooks").mkdir()
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        made = pages.page(read(executed / path.name))
+        made = pages.page(executing.read(executed / path.name))
         (source / "notebooks" / path.name).write_text(json.dumps(made), encoding="utf-8")
     (source / "api").mkdir()
     (source / "api" / "index.md").write_text(docstrings.overview(gantutor), encoding="utf-8")
@@ -131,7 +88,7 @@ def main(arguments=None):
     if named.out.exists() and any(named.out.iterdir()) and not (named.out / "_static").is_dir():
         parser.error(f"--out {named.out}: this folder holds something else than a site")
     os.environ.setdefault("PYTHONPATH", str(ROOT))
-    execute_missing(named.executed)
+    executing.execute_missing(NOTEBOOKS, named.executed)
     begin = time.monotonic()
     build(named.out, named.executed)
     files = [path for path in named.out.rglob("*") if path.is_file()]

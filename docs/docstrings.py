@@ -82,4 +82,6 @@ def overview(package):
     names = rooms(package)
     return "\n".join([
         "# The package", "", "```{eval-rst}", f".. automodule:: {package.__name__}", "```", "",
-        "```{toctree}", ":maxdepth: 1", *names, "```", ""])
+        "## How the code is laid out", "", ":::{include} ../README.md",
+        ':start-after: "## How the code is laid out"', ':end-before: "## Licence and citation"',
+        ":::", "", "```{toctree}", ":maxdepth: 1", *names, "```", ""])

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import check as browser
 import docstrings
+import executing
 import pages
 import pytest
 from test_notebooks import sentences
@@ -112,15 +112,16 @@ def test_a_notebook_is_executed_once_and_its_control_shows_a_picture(tmp_path):
     draw["execution_count"] = None
     notebook, done = tmp_path / "a.ipynb", tmp_path / "done.ipynb"
     notebook.write_text(json.dumps(given))
-    assert not build.is_executed(notebook, done) and not build.is_executed(notebook, notebook)
-    build.execute(notebook, done)
-    assert build.is_executed(notebook, done)
-    outputs = pages.page(build.read(done))["cells"][1]["outputs"]
+    for other in (done, notebook):  # not there; without outputs
+        assert not executing.is_executed(notebook, other)
+    executing.execute(notebook, done)
+    assert executing.is_executed(notebook, done)
+    outputs = pages.page(executing.read(done))["cells"][1]["outputs"]
     assert "(share 0.5)" in outputs[0]["data"]["text/plain"]
     assert "image/png" in outputs[1]["data"]
     draw["source"] += "  # changed"
     notebook.write_text(json.dumps(given))
-    assert not build.is_executed(notebook, done)
+    assert not executing.is_executed(notebook, done)
 
 
 def test_a_progress_bar_leaves_nothing():
@@ -280,7 +281,7 @@ def test_every_page_is_whole_without_network_and_fits_a_phone(site):
 def test_a_notebooks_page_has_its_buttons_and_folds_its_solutions(site, path):
     html = (site / "notebooks" / path.name).with_suffix(".html").read_text(encoding="utf-8")
     text = path.read_text(encoding="utf-8")
-    badge = re.search(r"\]\((https://colab[^)]*)\)", text)[1]
+    badge = re.search(r"\]\((https://colab[^)]*\.ipynb)\)", text)[1]
     assert f'href="{badge}"' in html and "colab-badge.svg" not in html
     assert f'href="../_sources/notebooks/{path.name}"' in html
     assert (site / "_sources" / "notebooks" / path.name).read_bytes() == path.read_bytes()
