@@ -168,6 +168,7 @@ def right_and_told(panels, chance, ceiling):
 
     panels: dicts of `evaluate.panel`, one a run. chance: {attribute: share right of always guessing
     the commonest value}. ceiling: {attribute: share right of the supervised ceiling}. All 0 to 1.
+    Green and orange mean here what they mean in `show.bars` of `evaluate.fates`.
     """
     bars = {"by attribute": "read right", "information by attribute": "Cramér's V"}
     figure, axes = plt.subplots(len(panels), 1, figsize=(10, 1.8 * len(panels)), dpi=110,
@@ -178,7 +179,7 @@ def right_and_told(panels, chance, ceiling):
         for side, (key, label) in enumerate(bars.items()):
             heights = [panel[key][name] for name in chance]
             axis.bar([place + 0.4 * side - 0.2 for place in middle], heights, 0.36,
-                     color=show.PALETTE[side], label=label)
+                     color=show.PALETTE[2 - side], label=label)
         axis.hlines(list(chance.values()), left, middle, color=show.INK, lw=2, label="chance")
         axis.hlines([ceiling[name] for name in chance], left, middle, color=show.ACCENT, lw=2,
                     ls=":", label="read right, supervised")

@@ -213,7 +213,7 @@ class _Reversal(torch.autograd.Function):
 def gradient_reversal(z, weight=1.0):
     """Returns z unchanged. The backward pass multiplies the gradient by -weight.
 
-    Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 3.1.
+    Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
     """
     return _Reversal.apply(z, weight)
 
