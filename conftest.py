@@ -45,9 +45,12 @@ def pytest_xdist_make_scheduler(config, log):
 def written(text):
     """The measured numbers of a text, as it writes them: decimals, and percentages like "32 %".
 
-    Without code, formulas, links and references.
+    Without code, formulas, links, sections of papers and references, and without the folded words
+    of exercises: those are gantutor/check's, and the tests of the checks hold them.
     """
     text = text.split("## References")[0]
+    folded = r"<details><summary>(?:Hint|Solution).*?</details>|section \d+(?:\.\d+)+"
+    text = re.sub(folded, " ", text, flags=re.S)
     noise = r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|<[^>]*>"
     text = re.sub(noise, " ", text, flags=re.S)
     return set(re.findall(r"(?<![\w.])\d*\.\d+(?!\.?\d)(?! ?%)|[\d.]+ ?%", text))

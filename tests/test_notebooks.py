@@ -239,7 +239,8 @@ def test_a_sentence_ends_where_a_reader_would_say():
 
 def test_a_number_of_the_text_is_one_that_a_cell_prints():
     """The check itself is the last item of every notebook: see conftest.py."""
-    text = "It keeps .91 (0.35 before), 32 % of all, 7%. `x = .5`, $.6$, section 3.2.2, 64 px."
+    text = ("It keeps .91 (0.35 before), 32 % of all, 7%. `x = .5`, $.6$, section 3.2, 64 px."
+            "<details><summary>Solution</summary>\n\n.8\n</details>")
     assert written(text + "\n## References\n.7") == {".91", "0.35", "32 %", "7%"}
     assert unprinted(written(text), "a .91 b 0.35 c 0.319 d 7 %") == []
     assert unprinted(written(text), "a .9 b 0.350 c 32 d 7") == [".91", "0.35", "32 %", "7%"]
