@@ -479,7 +479,7 @@ def test_07_shuffling_keeps_runs_from_exchanging_colours_in_a_common_space_and_n
     hair = {name: [point["panel"]["by attribute"]["hair"] for point in runs.rung(name)]
             for name in ("and semantic", "and shuffling", "CycleGAN, shuffled")}
     assert min(hair["and semantic"]) < 0.9 < max(hair["and semantic"])
-    assert min(hair["and shuffling"]) > 0.9 and max(hair["CycleGAN, shuffled"]) < 0.3
+    assert min(hair["and shuffling"]) > 0.9 and max(hair["CycleGAN, shuffled"]) < 0.5
     worst = {name: min(point["panel"]["content kept"] for point in runs.rung(name))
              for name in ("and D_z", "and semantic", "and shuffling")}
     assert worst["and shuffling"] > max(worst["and D_z"], worst["and semantic"])
