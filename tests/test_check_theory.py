@@ -294,10 +294,3 @@ def test_the_commands_of_a_project_run(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "pairs_made").glob("*.png"))) == 4
     assert (tmp_path / "runs" / "relief_1" / "rehearsal.json").is_file()
     assert "No pairs were used" in capsys.readouterr().out
-
-
-def test_the_notebook_is_short():
-    words = sum(len(cell["source"].split()) for _, cell in cells(NOTEBOOK, "markdown"))
-    lines = [line.strip() for _, cell in cells(NOTEBOOK, "code")
-             for line in cell["source"].splitlines()]
-    assert words < 3500 and len([one for one in lines if one and one[0] != "#"]) < 400
