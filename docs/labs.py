@@ -10,14 +10,13 @@ import json
 import re
 from pathlib import Path
 
+import notebooks as lengths
 from gantutor.labs.notebooks import HEADING, counted, tasks
 from gantutor.saving import atomically
 
 PAGE = Path(__file__).with_name("labs.md")
 MEMORY = Path(__file__).with_name("lab_memory.json")
-SOURCES = {path.stem: json.loads(path.read_text(encoding="utf-8"))
-           for path in sorted((PAGE.parent.parent / "notebooks").glob("*.ipynb"))}
-EXPECTED = re.compile(r"^machine\.expect\(minutes=([\d.]+)\)\Z", re.M)  # in a setup cell
+SOURCES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in lengths.NOTEBOOKS}
 SESSION, CLASS = 90, 30  # minutes, students
 # Of each session: its notebooks, and the exercises that are done in class.
 PLANS = {
@@ -40,8 +39,8 @@ def link(number):
 
 def computing(number):
     """The minutes that a notebook's cells take, as its setup cell says."""
-    cells = ["".join(cell["source"]) for cell in notebook(number)[1]["cells"]]
-    return next(float(found[1]) for found in map(EXPECTED.search, cells) if found)
+    name, _ = notebook(number)
+    return next(float(lengths.minutes(path)) for path in lengths.NOTEBOOKS if path.stem == name)
 
 
 def minutes(number):

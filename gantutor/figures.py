@@ -35,13 +35,7 @@ def losses_and_pictures(name, history, rows):
     left.set(xlabel="step", title=name,
              yscale="log" if max(map(max, losses.values())) > 10 else "linear")
     left.legend(fontsize=7, frameon=False)
-    array = show.upscaled(show.grid_array(*rows.values()), 4)
-    height = array.shape[0] / len(rows)
-    right.imshow(array, interpolation="none")
-    right.set_xticks([])
-    right.set_yticks([height * (k + 0.5) for k in range(len(rows))], rows)
-    right.tick_params(length=0)
-    right.spines[:].set_visible(False)
+    show.draw_rows(right, rows.values(), list(rows), 4)
     return _finished(figure, [left])
 
 
@@ -275,12 +269,6 @@ def one_training(curves, strips, sound=None):
         axis.legend(frameon=False, fontsize=8, loc="best" if len(lines) == 1 else "upper right")
     for k, (title, rows) in enumerate(strips.items()):
         axis = figure.add_subplot(places[1, 2 * k:2 * k + 2])
-        array = show.upscaled(show.grid_array(*rows.values()), 2)
-        axis.imshow(array, interpolation="nearest")
-        step = array.shape[0] / len(rows)
-        axis.set_yticks([(row + 0.5) * step for row in range(len(rows))], rows, fontsize=8)
-        axis.set(xticks=[])
+        show.draw_rows(axis, rows.values(), list(rows), 2, fontsize=8)
         axis.set_title(title, fontsize=10, loc="left")
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
     return _finished(figure, axes)

@@ -28,6 +28,22 @@ def upscaled(array, factor):
     return array.repeat(factor, 0).repeat(factor, 1)
 
 
+def draw_rows(axis, rows, labels, factor, fontsize=10):
+    """Draws stacks of images (N, 3, H, W), one below the other, on an axis, labels at their left.
+
+    factor: how often a pixel is repeated. Returns the height of a row, in the axis's units.
+    """
+    array = upscaled(grid_array(*rows), factor)
+    step = array.shape[0] / len(rows)
+    axis.imshow(array, interpolation="none")
+    axis.set_xticks([])
+    axis.set_yticks([(k + 0.5) * step for k in range(len(rows))] if labels else [],
+                    labels or [], fontsize=fontsize)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return step
+
+
 def grid(*rows, labels=None, title=None, width=10.0):
     """A figure with one row of pictures per stack, the label at the row's left.
 
@@ -37,17 +53,8 @@ def grid(*rows, labels=None, title=None, width=10.0):
     if len(shapes) != 1:
         raise ValueError(f"grid: every row needs the same shape, found {sorted(shapes)}")
     n, _, h, w = rows[0].shape
-    array = grid_array(*rows)
-    array = upscaled(array, max(1, 128 // h))
     figure, axis = plt.subplots(figsize=(width, width * len(rows) * h / (n * w)), dpi=110)
-    axis.imshow(array, interpolation="none")
-    axis.set_xticks([])
-    step = array.shape[0] / len(rows)
-    axis.set_yticks([(k + 0.5) * step for k in range(len(rows))] if labels else [],
-                    labels or [], fontsize=10)
-    axis.tick_params(length=0)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    step = draw_rows(axis, rows, labels, max(1, 128 // h))
     for k in range(1, len(rows)):
         axis.axhline(k * step - 0.5, color="white", lw=2)
     if title:
@@ -133,7 +140,11 @@ def number(value):
     """Three decimals, one from 10 on, as a panel prints them. A dash if there is no number."""
     if value is None or isinstance(value, str):
         return value or "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.{_decimals(value)}f}"
+
+
+def _decimals(value):
+    return 3 if abs(value) < 10 else 1
 
 
 def mean_and_spread(panels, key):
@@ -143,7 +154,7 @@ def mean_and_spread(panels, key):
         return None
     if len(values) == 1:
         return number(values[0])
-    decimals = 3 if abs(np.mean(values)) < 10 else 1
+    decimals = _decimals(np.mean(values))
     return f"{np.mean(values):.{decimals}f} ± {(max(values) - min(values)) / 2:.{decimals}f}"
 
 

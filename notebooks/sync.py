@@ -22,10 +22,10 @@ import tomllib
 from pathlib import Path
 
 from gantutor import __version__, check
+from gantutor.labs.notebooks import CALL
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
-CALL = re.compile(r"^check\.(\w+)\.(\w+)\(my_\w+\)\Z", re.M)
 SHOWN = re.compile(r"# shown: (\S+)")
 ADDRESS = re.compile(r"github(?P<dot>\.com)?/[\w.-]+/gantutor")
 MINUTES = re.compile(r"^machine\.expect\(minutes=([\d.]+)\)\Z", re.M)

@@ -47,8 +47,8 @@ def test_what_is_no_name_of_a_fault_is_refused(letter):
 
 
 def test_the_alarm_names_what_it_rings_for_and_what_it_misses():
-    quiet = exercises.alarm(lambda curves: exercises.end(curves["D_y is right"]) > 0.9
-                            or exercises.end(curves["cycle"]) > 0.2)
+    quiet = exercises.alarm(lambda curves: faults.end(curves)["D_y is right"] > 0.9
+                            or faults.end(curves)["cycle"] > 0.2)
     assert quiet.state == "wrong" and "silent for case" in quiet.reason
     first = faults.run(None, 1)["curves"]["cycle"][0]
     nervous = exercises.alarm(lambda curves: exercises.sure(curves) or curves["cycle"][0] == first)

@@ -19,6 +19,7 @@ from makers import ROWS, make_celeba, make_mnist, make_rafd, make_svhn
 from PIL import Image
 
 import gantutor
+import notebooks as lengths
 from conftest import unprinted, written
 from gantutor import data, training, vgg
 from gantutor.data import folders, real_sets
@@ -95,11 +96,8 @@ def too_long(path):
 
 
 def length(path):
-    """The words of the Markdown cells; the lines of code, without blanks, comments and set-up."""
-    lines = [line.strip() for _, cell in cells(path, "code") if not sync.MINUTES.search(
-        cell["source"]) for line in cell["source"].splitlines()]
-    return {"words": sum(len(cell["source"].split()) for _, cell in cells(path, "markdown")),
-            "lines of code": sum(bool(line) and not line.startswith("#") for line in lines)}
+    """What docs/notebooks.md says of it, too."""
+    return {"words": lengths.words(path), "lines of code": lengths.code_lines(path)}
 
 
 def missing_setup(path, name):

@@ -10,17 +10,18 @@ from gantutor import faults
 from gantutor.check.answers import again, call, kind
 from gantutor.check.machine import exercise
 from gantutor.check.verdict import Wrong
-from gantutor.faults import CASES, FAULTS
+from gantutor.faults import CASES, FAULTS, end
 
 
 @functools.cache
 def signs(fault=None, seed=0):
     """The numbers of a shipped run that tell it from the others, by name."""
     one = faults.run(fault, seed)
-    end, loss = faults.end(one["curves"]), one["curves"]["loss of D_y"]
-    return {"right": end["D_y is right"], "cycle": end["cycle"], "unseen": end["cycle, unseen x"],
-            "gradient": end["gradient of G"], "loss": end["loss of D_y"], "first": loss[0],
-            "largest": max(loss), "darkest": one["darkest"], "moved": one["moved"]}
+    last, loss = end(one["curves"]), one["curves"]["loss of D_y"]
+    return {"right": last["D_y is right"], "cycle": last["cycle"],
+            "unseen": last["cycle, unseen x"], "gradient": last["gradient of G"],
+            "loss": last["loss of D_y"], "first": loss[0], "largest": max(loss),
+            "darkest": one["darkest"], "moved": one["moved"]}
 
 
 # What only this fault's run shows. faults.md says it in words.
@@ -37,46 +38,21 @@ SIGNS = {
 
 
 def case(letter):
-    """Makes an exercise of the function that observes the answer for a case."""
+    """The exercise of a case: which fault is it?"""
     right = CASES[letter]
-    return exercise(right=right, mistakes={fault: fault for fault in FAULTS if fault != right})
+
+    def observe(answer):
+        if not isinstance(answer, str):
+            raise Wrong('expected the name of a fault, e.g. "cycle weight 0", found '
+                        f"{kind(answer)}.")
+        return {"the fault": answer} | {f"_{k}": v for k, v in signs(right).items()}
+
+    observe.__name__ = f"case_{letter.lower()}"
+    observe.__doc__ = f"my_{observe.__name__}: the name of case {letter}'s fault."
+    return exercise(right=right, mistakes={f: f for f in FAULTS if f != right})(observe)
 
 
-def named(answer, letter):
-    """The fault that is named, and the numbers of the case for the words."""
-    if not isinstance(answer, str):
-        raise Wrong(f'expected the name of a fault, e.g. "cycle weight 0", found {kind(answer)}.')
-    return {"the fault": answer} | {f"_{k}": v for k, v in signs(CASES[letter]).items()}
-
-
-@case("A")
-def case_a(answer):
-    """my_case_a: the name of case A's fault."""
-    return named(answer, "A")
-
-
-@case("B")
-def case_b(answer):
-    """my_case_b: the name of case B's fault."""
-    return named(answer, "B")
-
-
-@case("C")
-def case_c(answer):
-    """my_case_c: the name of case C's fault."""
-    return named(answer, "C")
-
-
-@case("D")
-def case_d(answer):
-    """my_case_d: the name of case D's fault."""
-    return named(answer, "D")
-
-
-@case("E")
-def case_e(answer):
-    """my_case_e: the name of case E's fault."""
-    return named(answer, "E")
+case_a, case_b, case_c, case_d, case_e = map(case, CASES)
 
 
 # An alarm ----------------------------------------------------------------------------------------
@@ -85,12 +61,9 @@ PALE = "wrong range"  # its curves are too like those of a sound run
 SEEDS = (0, 1)
 
 
-def end(values):
-    return sum(values[-10:]) / 10
-
-
 def sure(curves):
-    return not 0.3 < end(curves["D_y is right"]) < 0.9 or end(curves["cycle"]) > 0.2
+    last = end(curves)
+    return not 0.3 < last["D_y is right"] < 0.9 or last["cycle"] > 0.2
 
 
 def truth(value):
@@ -105,10 +78,10 @@ def truth(value):
 @exercise(right=sure, mistakes={
     "always": lambda curves: True,
     "never": lambda curves: False,
-    "the loss of G": lambda curves: end(curves["loss of G_xy"]) > curves["loss of G_xy"][0],
-    "D wins": lambda curves: end(curves["D_y is right"]) > 0.9,
-    "D loses": lambda curves: end(curves["D_y is right"]) < 0.5,
-    "the cycle": lambda curves: end(curves["cycle"]) > 0.2})
+    "the loss of G": lambda curves: end(curves)["loss of G_xy"] > curves["loss of G_xy"][0],
+    "D wins": lambda curves: end(curves)["D_y is right"] > 0.9,
+    "D loses": lambda curves: end(curves)["D_y is right"] < 0.5,
+    "the cycle": lambda curves: end(curves)["cycle"] > 0.2})
 def alarm(answer):
     """my_alarm(curves): True for a broken run, False for a sound one, from its curves alone."""
     rung = {}
