@@ -3,7 +3,7 @@
   with your own pictures   train, translate, evaluate, rehearse, export, data
   with a class             release
   with the course's runs   reproduce, points, faults; for its developers: references, judges,
-                           rejudge, picture
+                           rejudge, pictures
 
 Exit codes: 0 done, 1 it failed (one line says why), 2 the command line is not right,
 130 interrupted.
@@ -17,9 +17,7 @@ import sys
 import warnings
 from itertools import chain
 
-from PIL import Image
-
-from gantutor import data, evaluate, faults, runs, show
+from gantutor import data, evaluate, faults, pictures, runs
 from gantutor.data import varied
 from gantutor.evaluate.judges import train_judge
 from gantutor.evaluate.jury import train_jury
@@ -27,20 +25,11 @@ from gantutor.labs import edition
 from gantutor.own import datasets, exporting, judging, rehearsal, training, translating
 from gantutor.own.plans import METHODS
 from gantutor.recipes import RECIPES
-from gantutor.saving import data_folder
+from gantutor.saving import atomically, data_folder
 from gantutor.training import TrainingDiverged
 
-PICTURED = (16, 20, 32, 9, 46, 13, 57, 40)  # test crops with something to see in them
 JUDGED = [pack.at(size) for pack in (data.AVATARS, data.FACES) for size in (32, 64)]
 JUDGED += varied.RECOLOURED.values()
-
-
-def draw_picture(path):
-    """Test photographs, their ink drawings by the shipped CycleGAN, and the hidden truth."""
-    x, y, _ = evaluate.held_out_pairs(data.INK.at(128))
-    x, y = x[list(PICTURED)], y[list(PICTURED)]
-    rows = x, runs.load("ink128_cyclegan").translate(x), y
-    Image.fromarray(show.grid_array(*rows)).save(path)
 
 
 def retrain_judges(wanted, jury_only=False):
@@ -115,7 +104,8 @@ def parser():
     judges.add_argument("--jury-only", action="store_true", help="the judge that reads attributes "
                                                                  "stays as it is")
     commands.add_parser("rejudge", help="for developers: write all shipped panels again")
-    commands.add_parser("picture", help="for developers: draw README.md's picture")
+    commands.add_parser("pictures", help="for developers: draw README.md's pictures, and write "
+                                         "the lines over them")
     return top
 
 
@@ -190,8 +180,11 @@ def act(options):
             for name in RECIPES:
                 for seed in runs.seeds(name):
                     print(f"{name}_{seed}", runs.rejudge(name, seed), flush=True)
-        case "picture":
-            draw_picture(data_folder() / "picture.png")
+        case "pictures":
+            lines, readme = pictures.draw(), data_folder().parent / "README.md"
+            text = pictures.in_readme(readme.read_text(encoding="utf-8"), lines)
+            atomically(readme, lambda to: to.write_text(text, encoding="utf-8"))
+            runs.list_what_ships()
 
 
 if __name__ == "__main__":

@@ -126,14 +126,17 @@ def reversed_codes(lambda_kl, lambda_dom):
 
 avatars = partial(row, AVATARS)
 avatars64 = partial(row, AVATARS.at(64))
+ink128 = partial(row, INK.at(128), steps=800, batch_size=8)
 monochromes = partial(row, MONOCHROMES, steps=4000, lr=2e-3, batch_size=4)
 edits = partial(row, FACES, steps=5000)
 
 RECIPES = {
     **PHOTOGRAPHS,
-    # For looking at: 128 px, split 0.
-    "ink128_cyclegan": row(INK.at(128), partial(larger, TextureDiscriminator, 3.0), 800,
-                           batch_size=8),
+    # For looking at, in README and 03: 128 px, split 0, one stage more in each network.
+    "ink128_direct": ink128(lambda: fast(Direct(Deep(), TextureDiscriminator(layers=4)))),
+    "ink128_vgg": ink128(lambda: fast(constrained(EMBED["relu2_2"], WEIGHTS["ink"]["relu2_2"], Deep,
+                                                  partial(TextureDiscriminator, layers=4)))),
+    "ink128_cyclegan": ink128(partial(larger, TextureDiscriminator, 3.0)),
     # Notebook 01: faces without a constraint.
     # D sees one image at a time, so it cannot notice that all outputs are alike.
     "avatars_collapsed": avatars(lambda: Direct(Drawer(), D()), 1500, 5e-4),
@@ -181,6 +184,12 @@ RECIPES = {
     # X moved to where Y's faces lie, and a reconstruction that sees mouths: notebook 08.
     "avatars_registered": row(varied.REGISTERED, partial(
         common_space, distance=rare_detail_loss, **REMEDIES), 2000),
+    # For looking at, in README: the runs without a constraint and with a cycle, at 64 px.
+    "avatars64_direct": avatars64(
+        lambda: fast(Direct(Drawer64(), D(layers=4, group=4), pool_size=0)), 2400, 5e-4,
+        batch_size=32),
+    "avatars64_cyclegan": avatars64(
+        lambda: fast(CycleGAN(Drawer64(), Drawer64(), D(layers=4), D(layers=4))), 2500),
     "avatars64_remedies": avatars64(partial(common_space, None, 64, encoder_size=32, **REMEDIES),
                                     4000, precision="auto"),
     "avatars64_supervised": avatars64(lambda: Supervised(Drawer64()), 1000, paired=True),

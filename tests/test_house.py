@@ -26,7 +26,7 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 ORDER = ["saving", "interrupts", "parallel", "drawings", "losses", "models", "autoencoders", "vgg",
          "methods", "machine", "state", "training", "official", "portable", "data", "evaluate",
          "rows", "recipes", "comparison", "runs", "faults", "show", "figures", "own", "widgets",
-         "check", "labs", "__main__"]
+         "check", "pictures", "labs", "__main__"]
 COURSE = ["losses", "models", "autoencoders", "vgg", "methods", "training"]  # in reading order
 METHODS = ["direct", "perceptual", "cyclegan", "relatives", "stargan", "common_space", "dtn",
            "supervised"]

@@ -97,8 +97,12 @@ def with_points(notebook):
 
 
 def students(notebook):
-    """A copy without solutions; only hints stay folded. The headings say the points."""
+    """A copy without solutions; only hints stay folded. The headings say the points.
+
+    Cells with the tag "answers" print or explain solutions: they are left out.
+    """
     made = with_points(notebook)
+    made["cells"] = [c for c in made["cells"] if "answers" not in c["metadata"].get("tags", [])]
     for cell in made["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = FOLDED.sub("", _source(cell)).rstrip("\n")
@@ -126,9 +130,9 @@ def instructors(notebook):
 def _replaced(notebook, cells_of):
     """The students' copy, each stub's cell replaced by the list cells_of(cell, task)."""
     made = students(notebook)
-    by_cell = {task.cell: task for task in tasks(notebook)}
-    made["cells"] = [part for k, cell in enumerate(made["cells"]) for part in (
-        cells_of(cell, by_cell[k]) if k in by_cell else [cell])]
+    by_id = {notebook["cells"][task.cell]["id"]: task for task in tasks(notebook)}
+    made["cells"] = [part for cell in made["cells"] for part in (
+        cells_of(cell, by_id[cell["id"]]) if cell["id"] in by_id else [cell])]
     for cell in made["cells"]:  # every notebook lies in a folder of its own
         if cell["cell_type"] == "markdown":
             cell["source"] = LINK.sub(r"](../\1/\1.ipynb", _source(cell))

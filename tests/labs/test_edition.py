@@ -137,17 +137,29 @@ def test_points_follow_from_minutes():
 @every_notebook
 def test_a_students_copy_is_the_notebook_but_for_solutions_and_points(name):
     source, made = SOURCES[name], students(SOURCES[name])
-    assert [cell["id"] for cell in made["cells"]] == [cell["id"] for cell in source["cells"]]
-    headings = {task.cell - 1: task for task in tasks(source)}
-    for k, (before, after) in enumerate(zip(source["cells"], made["cells"], strict=True)):
-        if k in headings:
-            minutes, points = headings[k].minutes, headings[k].points
+    kept = [c for c in source["cells"] if "answers" not in c["metadata"].get("tags", [])]
+    assert [cell["id"] for cell in made["cells"]] == [cell["id"] for cell in kept]
+    headings = {source["cells"][task.cell - 1]["id"]: task for task in tasks(source)}
+    for before, after in zip(kept, made["cells"], strict=True):
+        if before["id"] in headings:
+            task = headings[before["id"]]
+            minutes, points = task.minutes, task.points
             said = f"({minutes} minutes, {points} point{'s' * (points > 1)})"
             assert text(after) == text(before).replace(f"({minutes} minutes)", said, 1)
             assert said in text(after)
         elif "<summary>" not in text(before):
             assert text(after) == text(before).rstrip("\n") or before["cell_type"] == "code"
             assert text(after).rstrip("\n") == text(before).rstrip("\n")
+
+
+def test_a_cell_that_prints_the_answers_is_left_out_of_the_students_copy():
+    notebook = SOURCES["10_theory_and_projects"]
+    gone = {c["id"] for c in notebook["cells"]} - {c["id"] for c in students(notebook)["cells"]}
+    told = {c["id"] for c in notebook["cells"] if "theory.count_renamings(" in text(c)}
+    assert told and told <= gone
+    assert gone <= {c["id"] for c in notebook["cells"]
+                    if "answers" in c["metadata"].get("tags", [])}
+    assert {c["id"] for c in instructors(notebook)["cells"]} >= gone
 
 
 @every_notebook
