@@ -141,6 +141,12 @@ def svg(drawing):
             parts.append(_arrow(nodes[a], nodes[b], how == "|"))
     parts += [_node(node) for node in nodes.values()]
     left, top, wide, tall = _bounds(drawing)
+    if drawing.losses:
+        y = top + tall + 6
+        parts.append(f'<line x1="{left + 8:.1f}" y1="{y:.1f}" x2="{left + 36:.1f}" y2="{y:.1f}" '
+                     f'stroke="{LOSS}" stroke-width="2" stroke-dasharray="5 4"/>'
+                     + _text(left + 60, y + 4, "a loss", 11, LOSS))
+        tall += 20
     return (f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="{left:.0f} {top:.0f} '
             f'{wide:.0f} {tall:.0f}" width="{wide:.0f}" style="max-width:100%;height:auto">'
             f'<title>{escape(drawing.title)}</title><desc>{escape(drawing.text)}</desc>'
