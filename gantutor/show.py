@@ -227,10 +227,10 @@ def over(panels, key, *, at, flat=(), log=True, width=5.0):
     return _finished(figure)
 
 
-def scatter(points, x, y, width=5.0):
+def scatter(points, x, y, width=5.0, line=()):
     """Figure of named dots: {family: {name: (x, y)}}, a colour per family. x, y: axes' names.
 
-    The dots have numbers, and the legend says whose.
+    The dots have numbers, and the legend says whose. line: two points (x, y), joined in grey.
     """
     figure, axis = plt.subplots(figsize=(width + 2.6, 4), dpi=110)
     colors = (color for color, found in zip(PALETTE, points.values(), strict=False) for _ in found)
@@ -238,6 +238,8 @@ def scatter(points, x, y, width=5.0):
     for number, ((name, at), color) in enumerate(zip(named, colors, strict=True), 1):
         axis.plot(*at, "o", ms=5, color=color, label=f"{number}  {name}")
         axis.annotate(str(number), at, fontsize=7, xytext=(3, 3), textcoords="offset points")
+    if line:
+        axis.plot(*zip(*line, strict=True), color="#cccccc", lw=1, zorder=0)
     axis.set(xlabel=x, ylabel=y)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),

@@ -93,6 +93,8 @@ def test_a_scatter_numbers_its_dots_and_says_whose_they_are():
     assert [text.get_text() for text in axis.get_legend().texts] == ["1  one", "2  two"]
     one, two = axis.lines
     assert two.get_xydata().tolist() == [[3, 4]] and one.get_color() != two.get_color()
+    (axis,) = show.scatter({"a": {"one": (1, 2)}}, "x", "y", line=((0, 1), (2, 3))).axes
+    assert axis.lines[-1].get_xydata().tolist() == [[0, 1], [2, 3]]
 
 
 def test_a_shaded_table_writes_its_shares_and_a_dash_for_none():
