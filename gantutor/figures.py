@@ -24,14 +24,15 @@ def _finished(figure, axes):
 def losses_and_pictures(name, history, rows):
     """The losses of a `History` on the left, rows of pictures {label: (N, 3, H, W)} on the right.
 
-    A dotted line marks 0.25. The axis of the losses is logarithmic where one of them exceeds 10.
+    A dotted line marks 0.25, D's loss if it knows nothing. The axis of the losses is logarithmic
+    where one of them exceeds 10.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.6), dpi=110, layout="constrained",
                                          gridspec_kw={"width_ratios": [1, 1.9]})
     losses = {part: values for part, values in history.items() if part not in ("step", "seconds")}
     for (part, values), color in zip(losses.items(), show.PALETTE, strict=False):
         left.plot(history["step"], values, marker=".", label=part, color=color)
-    left.axhline(0.25, color=show.INK, lw=0.8, ls=":")
+    left.axhline(0.25, color=show.INK, lw=0.8, ls=":", label="0.25: D knows nothing")
     left.set(xlabel="step", title=name,
              yscale="log" if max(map(max, losses.values())) > 10 else "linear")
     left.legend(fontsize=7, frameon=False)

@@ -39,7 +39,8 @@ def test_losses_stand_beside_pictures_and_the_axis_follows_the_largest():
     for top, scale in ((9.0, "linear"), (11.0, "log")):
         history = {"step": [1, 2], "seconds": [0.1, 0.2], "D_y": [0.5, 0.2], "cycle": [top, 1.0]}
         left, right = figures.losses_and_pictures("healthy", history, rows).axes
-        assert legend(left) == ["D_y", "cycle"] and left.get_yscale() == scale
+        assert legend(left) == ["D_y", "cycle", "0.25: D knows nothing"]
+        assert left.get_yscale() == scale
         assert left.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.2]]
         assert set(left.lines[2].get_ydata()) == {0.25}
         assert [text.get_text() for text in right.get_yticklabels()] == ["x", "trained"]
