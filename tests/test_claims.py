@@ -467,7 +467,7 @@ def middle(name, key):
 def test_07_shared_layers_and_D_z_carry_the_content_and_the_cycle_does_not():
     kept = {name: middle(name, "content kept") for name in comparison.STEPWISE}
     assert max(kept["CycleGAN through codes"], kept["and auto-encoders first"]) < 0.45
-    assert middle("and auto-encoders first", "domain reached") > 0.9
+    assert middle("and auto-encoders first", "domain reached") > 0.8
     gains = {name: kept[name] - kept[before] for before, name in pairwise(kept)}
     assert max(gains, key=gains.get) == "and shared layers"
     assert gains["and D_z"] > 0.05
