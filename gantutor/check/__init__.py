@@ -10,6 +10,7 @@ cyclegan.md). How an exercise is written: machine.py. What a learner sees: verdi
 """
 
 from gantutor.check import (
+    compare,
     cyclegan,
     direct,
     domain,
@@ -25,5 +26,5 @@ from gantutor.check import (
 )
 from gantutor.check.verdict import Verdict
 
-__all__ = ["Verdict", "cyclegan", "direct", "domain", "faults", "hiding", "loop", "predict",
-           "semantics", "shared_space", "stargan", "theory", "vgg"]
+__all__ = ["Verdict", "compare", "cyclegan", "direct", "domain", "faults", "hiding", "loop",
+           "predict", "semantics", "shared_space", "stargan", "theory", "vgg"]
