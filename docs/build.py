@@ -25,7 +25,8 @@ import pages
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-COPIED = ["*.md", "docs/**/*", "data/*.*", "benchmarks/*.md"]  # pages, and what they link to
+# Pages, and what they link to.
+COPIED = ["*.md", "docs/**/*", "data/*.*", "data/pictures/*", "benchmarks/*.md"]
 MATHJAX = ["tex-chtml.js", "output/chtml/fonts/woff-v2/*.woff"]
 
 
