@@ -42,30 +42,31 @@ def below(one, other, key=L1):
 
 def lecture():
     """Faces at 64 px and photographs at 128 px: the lecture's methods from top to bottom."""
-    sides = {
-        "faces64": (AVATARS.at(64), PEOPLE, 2, {
-            "no constraint": "avatars64_direct", "CycleGAN": "avatars64_cyclegan",
-            "all remedies": "avatars64_remedies"}),
-        "ink128": (INK.at(128), WIDE, 1, {
-            "no constraint": "ink128_direct", "VGG": "ink128_vgg", "CycleGAN": "ink128_cyclegan"})}
+    large, wide = AVATARS.at(64), INK.at(128)
+    remedies = {"all remedies": "avatars64_remedies"}
+    scenes = {"no constraint": "ink128_direct", "VGG": "ink128_vgg", "CycleGAN": "ink128_cyclegan"}
+    points = {"no constraint": "direct, 64 px", "CycleGAN": "CycleGAN, 64 px"}
     figure, axes = plt.subplots(1, 2, figsize=(12.4, 5.9), dpi=110, layout="constrained",
                                 gridspec_kw={"width_ratios": [len(PEOPLE), len(WIDE)]})
-    errors = {}
-    for axis, (side, (pack, chosen, factor, methods)) in zip(axes, sides.items(), strict=True):
+    lines = []
+    # Of the runs `kept` only pictures and numbers ship.
+    for axis, pack, chosen, kept, ship in ((axes[0], large, PEOPLE, points, remedies),
+                                           (axes[1], wide, WIDE, {}, scenes)):
         x, y, _ = evaluate.held_out_pairs(pack)
-        drawn = [runs.load(name).translate(x[chosen]) for name in methods.values()]
-        show.draw_rows(axis, [x[chosen], *drawn, y[chosen]],
-                       ["x", *methods, "hidden truth"], factor)
-        errors[side] = ", ".join(f"{label} {runs.shipped_panel(name)[L1]:.3f}"
-                                 for label, name in methods.items())
-        errors[side] = f"do nothing {metrics.l1(x, y):.3f}, {errors[side]}"
+        drawn = {name: runs.faces(rung, size=64)[chosen] for name, rung in kept.items()}
+        drawn |= {name: runs.load(run).translate(x[chosen]) for name, run in ship.items()}
+        errors = {"do nothing": metrics.l1(x, y)}
+        errors |= {name: runs.measured(rung)[0][L1] for name, rung in kept.items()}
+        errors |= {name: runs.shipped_panel(run)[L1] for name, run in ship.items()}
+        show.draw_rows(axis, [x[chosen], *drawn.values(), y[chosen]],
+                       ["x", *drawn, "hidden truth"], 128 // x.shape[-1])
+        lines.append(", ".join(f"{name} {error:.3f}" for name, error in errors.items()))
     plt.close(figure)
     return figure, (
         "*From top to bottom: test images that nobody trained on; a generator that only has to "
         "look like Y; the lecture's constraints, one after the other; and the truth, which was "
         "hidden from all of them. Error to the hidden truth (L1, one run each) for the faces: "
-        f"{errors['faces64']}; for the photographs: {errors['ink128']}. No method ever saw a "
-        "pair.*")
+        f"{lines[0]}; for the photographs: {lines[1]}. No method ever saw a pair.*")
 
 
 # ------------------------------------------------------------------ a figure a notebook

@@ -4,7 +4,7 @@
 
 A row reads like a sentence: on this pack, train this method, for so many steps. No code parses the
 names. RECIPES ship as checkpoints. For the rungs of the LADDER and the points of FURTHER only the
-numbers are kept. `gantutor.runs` trains and judges rows.
+numbers are kept, of PICTURED also what they draw. `gantutor.runs` trains and judges rows.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from torch import nn
 
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
 from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, faces, varied
-from gantutor.evaluate import panel, sharpness
+from gantutor.evaluate import held_out_pairs, panel, sharpness
 from gantutor.evaluate.edits import Coded
 from gantutor.evaluate.probes import readings
 from gantutor.losses import rare_detail_loss
@@ -184,12 +184,6 @@ RECIPES = {
     # X moved to where Y's faces lie, and a reconstruction that sees mouths: notebook 08.
     "avatars_registered": row(varied.REGISTERED, partial(
         common_space, distance=rare_detail_loss, **REMEDIES), 2000),
-    # For looking at, in README: the runs without a constraint and with a cycle, at 64 px.
-    "avatars64_direct": avatars64(
-        lambda: fast(Direct(Drawer64(), D(layers=4, group=4), pool_size=0)), 2400, 5e-4,
-        batch_size=32),
-    "avatars64_cyclegan": avatars64(
-        lambda: fast(CycleGAN(Drawer64(), Drawer64(), D(layers=4), D(layers=4))), 2500),
     "avatars64_remedies": avatars64(partial(common_space, None, 64, encoder_size=32, **REMEDIES),
                                     4000, precision="auto"),
     "avatars64_supervised": avatars64(lambda: Supervised(Drawer64()), 1000, paired=True),
@@ -237,9 +231,25 @@ ALIGNMENT = {
     "reversed": rung(ALIGNED_STEPS, 3, readings, make=reversed_codes, lambda_dom=2.0, **NOISY),
 }
 sharp = partial(sharpness, pack=AVATARS.at(64))
+
+
+def first_twelve64(method):
+    """What a method draws of the first twelve held-out people at 64 px."""
+    return method.translate(held_out_pairs(AVATARS.at(64))[0][:12])
+
+
 # The shipped runs, with more seeds than ship.
 CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, seeds, more in (
     ("all remedies", "avatars_remedies", 5, None),
     ("all remedies, 64 px", "avatars64_remedies", 1, sharp),
     ("supervised, 64 px", "avatars64_supervised", 2, sharp))}
 LADDER = SHARING | ALIGNMENT | CONVERGED
+
+# README's first picture: without a constraint, and with a cycle, at 64 px.
+PICTURED = {
+    "direct, 64 px": avatars64(
+        lambda: fast(Direct(Drawer64(), D(layers=4, group=4), pool_size=0)), 2400, 5e-4,
+        batch_size=32),
+    "CycleGAN, 64 px": avatars64(
+        lambda: fast(CycleGAN(Drawer64(), Drawer64(), D(layers=4), D(layers=4))), 2500)}
+PICTURED = {name: Rung(row, 1, faces=first_twelve64) for name, row in PICTURED.items()}

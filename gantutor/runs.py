@@ -19,7 +19,7 @@ from gantutor.comparison import COMPARED
 from gantutor.data.batches import to_float, to_uint8
 from gantutor.data.packs import load_sheet, save_sheet
 from gantutor.evaluate.references import references
-from gantutor.recipes import FURTHER, LADDER, RECIPES, REFERENCED
+from gantutor.recipes import FURTHER, LADDER, PICTURED, RECIPES, REFERENCED
 from gantutor.saving import (
     atomically,
     data_folder,
@@ -190,7 +190,7 @@ def shipped_panels(name):
 
 
 # The tables of numbers alone, by the file that holds them.
-TABLES = {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED}
+TABLES = {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED, "pictured": PICTURED}
 
 
 def points_path(file, ship=True):
@@ -241,9 +241,9 @@ def faces_path(name, ship=True):
     return (data_folder() if ship else OWN) / "drawn" / f"{stem}.webp"
 
 
-def faces(name, ship=True):
-    """What a rung's seed 0 drew of the first twelve held-out people: (12, 3, 32, 32)."""
-    return to_float(load_sheet(faces_path(name, ship), 12, 32))
+def faces(name, ship=True, size=32):
+    """What a rung's seed 0 drew of the first twelve held-out people: (12, 3, size, size)."""
+    return to_float(load_sheet(faces_path(name, ship), 12, size))
 
 
 def measure_rung(name, seed=0, steps=None, ship=None, **options):

@@ -65,6 +65,8 @@ PHOTOGRAPHS = (photograph_rows("retro", 1e-3, 10.0, 1.0, 3.0, 3.0)
                | photograph_rows("ink", 1e-3, 3.0, 1.0, 1.0, 1.0))
 TABLE = {
     **PHOTOGRAPHS,
+    "ink128_direct": (800, 1e-3, 8, "Direct", {}),
+    "ink128_vgg": (800, 1e-3, 8, "Perceptual", {"lambda_vgg": 1.0}),
     "ink128_cyclegan": (800, 1e-3, 8, "CycleGAN", CYCLE | {"lambda_cyc": 3.0}),
     "avatars_collapsed": (1500, 5e-4, 16, "Direct", {}),
     "avatars_direct": (2400, 1e-3, 32, "Direct", {}),
@@ -171,12 +173,13 @@ def same_weights(a, b):
 def test_what_embeds_is_the_network_that_the_row_names():
     embeds = {name: made(name).embed.net for name in RECIPES
               if TABLE[name][3] == "Perceptual"}
-    assert len(embeds) == 2 * 3 + 2
+    assert len(embeds) == 2 * 3 + 3
     for change in ("retro", "ink"):
         assert isinstance(embeds[f"{change}_pixel"], nn.Identity)
         for kind, layer in (("vgg", "relu2_2"), ("vggdeep", "relu3_3")):
             assert same_weights(embeds[f"{change}_{kind}"], vgg_features("text", layer)), kind
-    for name, embed in (("avatars_vgg", vgg_features("text", "relu3_3")),
+    for name, embed in (("ink128_vgg", vgg_features("text", "relu2_2")),
+                        ("avatars_vgg", vgg_features("text", "relu3_3")),
                         ("avatars_vggheavy", vgg_features("text", "relu3_3"))):
         assert same_weights(embeds[name], embed), name
 

@@ -16,7 +16,7 @@ from gantutor import runs
 from gantutor.comparison import COMPARED
 from gantutor.data import AVATARS, INK
 from gantutor.evaluate import probes
-from gantutor.recipes import FURTHER, LADDER, PHOTOGRAPHS, RECIPES
+from gantutor.recipes import FURTHER, LADDER, PHOTOGRAPHS, PICTURED, RECIPES
 from gantutor.saving import data_folder, read_metadata
 
 DATA = data_folder()
@@ -302,14 +302,14 @@ def test_a_readers_points_go_to_runs_and_go_on_where_they_stopped(here, measured
 
 def test_all_points_are_those_of_the_tables(here, measured):
     runs.measure_points()
-    every = LADDER | FURTHER | COMPARED
+    every = LADDER | FURTHER | COMPARED | PICTURED
     assert measured == [(name, seed) for seed in range(5) for name in every
                         if seed < every[name].seeds]
-    assert {p.name for p in (here / "runs").iterdir()} == {"common_space.json", "direct.json",
-                                                              "compared.json"}
+    assert {p.name for p in (here / "runs").iterdir()} == {
+        "common_space.json", "direct.json", "compared.json", "pictured.json"}
     stored = {file: {p["rung"] for p in runs.points(file, ship=False)} for file in runs.TABLES}
     assert stored == {"common_space": set(LADDER), "direct": set(FURTHER),
-                      "compared": set(COMPARED)}
+                      "compared": set(COMPARED), "pictured": set(PICTURED)}
     assert runs.missing_points(ship=False) == []
     one = runs.points("direct", ship=False)
     (here / "runs" / "direct.json").write_text(json.dumps(one[:3] + one[4:]))
@@ -318,8 +318,9 @@ def test_all_points_are_those_of_the_tables(here, measured):
 
 
 def test_each_rung_is_in_one_table_only():
-    assert runs.TABLES == {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED}
-    assert len(LADDER | FURTHER | COMPARED) == len(LADDER) + len(FURTHER) + len(COMPARED)
+    assert runs.TABLES == {"common_space": LADDER, "direct": FURTHER, "compared": COMPARED,
+                           "pictured": PICTURED}
+    assert len(LADDER | FURTHER | COMPARED | PICTURED) == sum(map(len, runs.TABLES.values()))
     assert runs.file_of("UNIT") == "common_space"
     assert runs.file_of("retro, pixel, 0.3") == "direct"
 
@@ -377,7 +378,7 @@ def test_differences_are_taken_run_by_run(monkeypatch):
 
 
 def test_nothing_is_missing_of_what_ships():
-    assert runs.missing_points([*LADDER, *FURTHER]) == []
+    assert runs.missing_points([*LADDER, *FURTHER, *PICTURED]) == []
     measured = {(p["pack"], p["seed"]) for p in runs.points("references")}
     assert measured == {(name, seed) for name, (_, _, splits) in runs.REFERENCED.items()
                         for seed in range(splits)}
