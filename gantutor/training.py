@@ -239,5 +239,6 @@ def _log(run, bar, images_per_second):
     for name, value in {"step": run.step, "seconds": run.seconds, **values}.items():
         before = len(run.history["step"]) - 1  # a term that starts late is NaN before
         run.history.setdefault(name, [float("nan")] * before).append(value)
-    shown = {name: f"{value:.3f}" for name, value in values.items()}
+    # Four of them: more leave no room for the bar itself. The history has all.
+    shown = {name: f"{value:.2f}" for name, value in list(values.items())[:4]}
     bar.set_postfix(shown | {"images/s": f"{images_per_second:.0f}"}, refresh=False)

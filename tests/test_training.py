@@ -182,6 +182,20 @@ def test_history_and_callbacks():
     assert all(isinstance(v, float) and math.isfinite(v) for v in history["D_y"])
 
 
+def test_the_progress_bar_names_four_losses_and_has_room_for_itself(capsys):
+    class Many(Toy):
+        def generator_loss(self, batch):
+            total, parts = super().generator_loss(batch)
+            return total, parts | dict.fromkeys(("a", "b", "c", "d"), torch.tensor(0.125))
+
+    method = Many()
+    toy_fit(method=method, data=toy()[1], steps=10, progress=True)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "G_xy=" in last and "c=0.12" in last and "images/s=" in last
+    assert "d=" not in last and "D_y=" not in last
+    assert "10/10" in last and len(last.rstrip()) < 140
+
+
 # ------------------------------------------------------------- two players
 
 
