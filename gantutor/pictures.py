@@ -46,7 +46,7 @@ def lecture():
     remedies = {"all remedies": "avatars64_remedies"}
     scenes = {"no constraint": "ink128_direct", "VGG": "ink128_vgg", "CycleGAN": "ink128_cyclegan"}
     points = {"no constraint": "direct, 64 px", "CycleGAN": "CycleGAN, 64 px"}
-    figure, axes = plt.subplots(1, 2, figsize=(12.4, 5.9), dpi=110, layout="constrained",
+    figure, axes = plt.subplots(1, 2, figsize=(12.4, 5.2), dpi=110, layout="constrained",
                                 gridspec_kw={"width_ratios": [len(PEOPLE), len(WIDE)]})
     lines = []
     # Of the runs `kept` only pictures and numbers ship.
@@ -181,14 +181,14 @@ def domain_discriminator():
         for point in runs.rung(name):
             for attribute, counts in point["confusion"].items():
                 table = torch.tensor(counts)
-                cases.append((f"{attribute}: {name}, seed {point['seed']}", table, point,
+                cases.append((f"{attribute} ({name}, seed {point['seed']})", table, point,
                               *(float(share) for share in shares()(table))))
     worst = sorted(cases, key=lambda case: case[-2] - case[-1])[:3]
     title, _, point, right, best = worst[0]
     return show.heatmaps({case[0]: case[1] for case in worst}), (
         "A discriminator can hardly tell from which domain a code comes (a fresh probe is right "
         f"on {point['domain read']:.2f}, chance is 0.50), and the code still means something else. "
-        f"{title}: {right:.2f} are right, after the best renaming of the values {best:.2f}.")
+        f"In {title}, {right:.2f} are right, and after the best renaming of the values {best:.2f}.")
 
 
 def semantic_consistency():
