@@ -28,6 +28,7 @@ The laboratory around it:
     own             a reader's own pictures: train, translate, judge, export
     widgets         interactive controls
     check           the exercises
+    pictures        README's pictures
     labs            editions of the notebooks for a class
     machine         threads, and how long things take here
 """

@@ -223,7 +223,8 @@ def test_uv_takes_the_cpu_build_in_the_readme_and_in_the_container():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     uv = "uv venv && uv pip install --torch-backend cpu -e '.[lab]'"
-    assert f"\n{uv} && .venv/bin/jupyter lab notebooks/00_start_here.ipynb\n" in readme
+    lab = ".venv/bin/jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb"
+    assert f"\n{uv} && {lab}\n" in readme
     assert container["postCreateCommand"] == f"pip install uv && {uv}"
     assert container["hostRequirements"]["cpus"] == 2
 
