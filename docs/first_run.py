@@ -11,7 +11,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +21,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from check import CHROMIUM
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 TOKEN, SCREEN = "first-run", {"width": 1280, "height": 860}
 
 # How far the newest progress bar is, and the pictures of the outputs, as they are now.

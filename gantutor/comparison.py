@@ -25,7 +25,7 @@ from gantutor.methods.dtn import DTN, Taught
 from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
 from gantutor.recipes import RECIPES, REMEDIES, common_space
-from gantutor.rows import Rung, constrained, fast, row
+from gantutor.rows import Rung, constrained, fast, first_twelve, row
 from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
 
@@ -39,7 +39,7 @@ Group = partial(SmallDiscriminator, group=4)
 def compared(make, pack=AVATARS, seeds=5, more=None, *, steps=STEPS, batch_size=16, **rest):
     """A `Rung` under the rules of this file."""
     return Rung(row(pack, make, steps, 1e-3, batch_size, **rest), seeds, more,
-                faces=lambda method: method.translate(held_out_pairs(pack)[0][:12]))
+                faces=first_twelve(pack))
 
 
 # ------------------------------------------------------------------ what may be added to any method

@@ -31,10 +31,23 @@ def median(panels, key):
     return float(np.median([panel[key] for panel in panels]))
 
 
-def below(one, other, key=L1):
-    """"k of n": in how many splits the first row's number is the smaller one."""
+def below(one, other):
+    """"k of n": in how many splits the first row's error is the smaller one."""
     pairs = list(zip(one, other, strict=True))
-    return f"{sum(a[key] < b[key] for a, b in pairs)} of {len(pairs)}"
+    return f"{sum(a[L1] < b[L1] for a, b in pairs)} of {len(pairs)}"
+
+
+def mean_error(panels):
+    """The mean hidden-pair L1 of a row's splits."""
+    return np.mean([panel[L1] for panel in panels])
+
+
+def on_photographs(pack, change, rows):
+    """(figure of split 0, {label: the row's panels}). rows: {label: kind}, recipes CHANGE_KIND."""
+    x, y = (stack[CROPS] for stack in evaluate.held_out_pairs(pack)[:2])
+    drawn = [runs.load(f"{change}_{kind}").translate(x) for kind in rows.values()]
+    found = {label: runs.shipped_panels(f"{change}_{kind}") for label, kind in rows.items()}
+    return show.grid(x, *drawn, y, labels=["x", *rows, "hidden truth"]), found
 
 
 # ------------------------------------------------------------------ the whole lecture
@@ -79,7 +92,7 @@ def start_here():
     rows = {name: rows[name] for name in names} | {
         "CycleGAN": runs.shipped_panels("retro_cyclegan"),
         "supervised": runs.shipped_panels("retro_supervised")}
-    means = {name: np.mean([panel[L1] for panel in found]) for name, found in rows.items()}
+    means = {name: mean_error(found) for name, found in rows.items()}
     figure = show.points(rows, references=names)
     return figure, (
         "Every number stands beside others that need no network. Photographs to *retro*, mean of "
@@ -105,12 +118,10 @@ def direct_transform():
 
 def vgg_constraint():
     """Photographs to ink: what must stay, pixels or features?"""
-    rows = {"no constraint": "medium", "pixel L1": "pixel", "VGG relu2_2": "vgg"}
-    found = {label: runs.shipped_panels(f"ink_{kind}") for label, kind in rows.items()}
-    x, y = (stack[CROPS] for stack in evaluate.held_out_pairs(INK)[:2])
-    drawn = [runs.load(f"ink_{kind}").translate(x) for kind in rows.values()]
-    means = {label: np.mean([panel[L1] for panel in panels]) for label, panels in found.items()}
-    return show.grid(x, *drawn, y, labels=["x", *rows, "hidden truth"]), (
+    figure, found = on_photographs(INK, "ink", {
+        "no constraint": "medium", "pixel L1": "pixel", "VGG relu2_2": "vgg"})
+    means = {label: mean_error(panels) for label, panels in found.items()}
+    return figure, (
         "Photographs to *ink*. Features of a pretrained VGG that must stay bring the error from "
         f"{means['no constraint']:.3f} to {means['VGG relu2_2']:.3f} (mean of five splits), "
         f"pixels that must stay to {means['pixel L1']:.3f}; the VGG is nearer than the pixels in "
@@ -119,12 +130,10 @@ def vgg_constraint():
 
 def cyclegan():
     """Photographs to retro, with and without the cycle."""
-    rows = {"no constraint": "medium", "CycleGAN": "cyclegan", "supervised": "supervised"}
-    found = {label: runs.shipped_panels(f"retro_{kind}") for label, kind in rows.items()}
-    x, y = (stack[CROPS] for stack in evaluate.held_out_pairs(RETRO)[:2])
-    drawn = [runs.load(f"retro_{kind}").translate(x) for kind in rows.values()]
-    means = {label: np.mean([panel[L1] for panel in panels]) for label, panels in found.items()}
-    return show.grid(x, *drawn, y, labels=["x", *rows, "hidden truth"]), (
+    figure, found = on_photographs(RETRO, "retro", {
+        "no constraint": "medium", "CycleGAN": "cyclegan", "supervised": "supervised"})
+    means = {label: mean_error(panels) for label, panels in found.items()}
+    return figure, (
         "What must come back cannot be thrown away. *Retro*, error without a cycle "
         f"{means['no constraint']:.3f}, with one {means['CycleGAN']:.3f} (mean of five splits), "
         f"nearer to the truth in {below(found['CycleGAN'], found['no constraint'])}.")
@@ -229,8 +238,7 @@ def find_the_fault():
     figure = figures.one_training(curves, {
         "case B": faults.rows(faults.pictures(fault)),
         "the sound run": faults.rows(faults.pictures())}, sound)
-    tail = len(sound["step"]) // 4
-    right = [np.mean(found["D_y is right"][-tail:]) for found in (curves, sound)]
+    right = [faults.end(found)["D_y is right"] for found in (curves, sound)]
     return figure, (
         f"Which fault is it? In the last quarter of this run D_y is right on {right[0]:.2f} of the "
         f"patches; in the sound run (grey) on {right[1]:.2f}.")

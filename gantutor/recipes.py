@@ -13,7 +13,7 @@ from torch import nn
 
 from gantutor.autoencoders import CodeDiscriminator, coders, halvings
 from gantutor.data import AVATARS, FACES, INK, MONOCHROMES, faces, varied
-from gantutor.evaluate import held_out_pairs, panel, sharpness
+from gantutor.evaluate import panel, sharpness
 from gantutor.evaluate.edits import Coded
 from gantutor.evaluate.probes import readings
 from gantutor.losses import rare_detail_loss
@@ -53,6 +53,7 @@ from gantutor.rows import (  # noqa: F401 - what a row is made of, for whoever r
     constrained,
     drawn,
     fast,
+    first_twelve,
     larger,
     row,
 )
@@ -231,13 +232,6 @@ ALIGNMENT = {
     "reversed": rung(ALIGNED_STEPS, 3, readings, make=reversed_codes, lambda_dom=2.0, **NOISY),
 }
 sharp = partial(sharpness, pack=AVATARS.at(64))
-
-
-def first_twelve64(method):
-    """What a method draws of the first twelve held-out people at 64 px."""
-    return method.translate(held_out_pairs(AVATARS.at(64))[0][:12])
-
-
 # The shipped runs, with more seeds than ship.
 CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, seeds, more in (
     ("all remedies", "avatars_remedies", 5, None),
@@ -246,10 +240,9 @@ CONVERGED = {name: Rung(RECIPES[ships], seeds, more, ships) for name, ships, see
 LADDER = SHARING | ALIGNMENT | CONVERGED
 
 # README's first picture: without a constraint, and with a cycle, at 64 px.
-PICTURED = {
+PICTURED = {name: Rung(found, 1, faces=first_twelve(AVATARS.at(64))) for name, found in {
     "direct, 64 px": avatars64(
         lambda: fast(Direct(Drawer64(), D(layers=4, group=4), pool_size=0)), 2400, 5e-4,
         batch_size=32),
     "CycleGAN, 64 px": avatars64(
-        lambda: fast(CycleGAN(Drawer64(), Drawer64(), D(layers=4), D(layers=4))), 2500)}
-PICTURED = {name: Rung(row, 1, faces=first_twelve64) for name, row in PICTURED.items()}
+        lambda: fast(CycleGAN(Drawer64(), Drawer64(), D(layers=4), D(layers=4))), 2500)}.items()}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gantutor.data import AVATARS, DIAL, INK, RETRO, varied
-from gantutor.evaluate import panel
+from gantutor.evaluate import held_out_pairs, panel
 from gantutor.methods.cyclegan import CycleGAN, OneWayCycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.perceptual import Perceptual
@@ -65,6 +65,11 @@ class Rung(NamedTuple):
     more: Callable | None = None
     ships: str | None = None
     faces: Callable | None = None
+
+
+def first_twelve(pack):
+    """A `Rung`'s `faces`: what a method draws of the first twelve held-out people of a pack."""
+    return lambda method: method.translate(held_out_pairs(pack)[0][:12])
 
 
 # ------------------------------------------------------------------ networks
