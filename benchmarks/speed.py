@@ -3,7 +3,7 @@
     python benchmarks/speed.py                                     every row, on the CPU
     python benchmarks/speed.py --rows "64 px" --repeats 9          some rows
     python benchmarks/speed.py --peer cyclegan=FOLDER              the authors' code beside ours
-    python benchmarks/speed.py --device cuda --precision auto
+    python benchmarks/speed.py --device cuda --precision auto --graphs
     python benchmarks/speed.py --quality                           time to quality of the live runs
 
 Time: milliseconds per step, the median of the repeats, then the fastest and the slowest. Ours and
@@ -85,7 +85,8 @@ def lines_of(row, options):
             note = f"; {reason}"
     ours, others = steps.timed(row, steps.built(row), steps.batch_of(row, options.device), other,
                                repeats=options.repeats, steps=options.steps,
-                               device=options.device, precision=options.precision)
+                               device=options.device, precision=options.precision,
+                               graphs=options.graphs)
     ratio = f"{statistics.median(others) / statistics.median(ours):.2f}" if others else "-"
     found = [line(row.name, "ours", ours, ratio, memory(row, "ours", options), row.note + note)]
     if others:
@@ -99,6 +100,7 @@ def memory(row, whose, options):
     command = [sys.executable, __file__, "--memory", whose, "--rows", row.name,
                "--device", options.device, "--precision", options.precision,
                "--width", str(options.width), "--threads", str(torch.get_num_threads())]
+    command += ["--graphs"] * options.graphs
     for name, folder in options.peer:
         command += ["--peer", f"{name}={folder}"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -113,13 +115,13 @@ def tell_memory(row, options):
     if options.memory == "peer":
         folder = dict(options.peer)[row.peer]
         other = peers.step_of(row.peer, folder, row, options.width, options.device)
-    print(steps.memory_of_two_steps(row, other, options.device, options.precision))
+    print(steps.memory_of_two_steps(row, other, options.device, options.precision, options.graphs))
 
 
 def tell_steps(rows, options):
     """Measures the rows one after the other and prints the table."""
     print(f"{options.repeats} repeats of {options.steps} steps, in turn; peers are float32, ours "
-          f"{options.precision}")
+          f"{options.precision}{' as CUDA graphs' * options.graphs}")
     if options.width != steps.WIDTH:
         print(f"the authors' networks are {options.width} wide instead of {steps.WIDTH}: this is "
               "no measurement of them")
@@ -170,6 +172,7 @@ def parser():
     top.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     top.add_argument("--precision", default="float32", choices=PRECISIONS,
                      help="of our networks (default float32)")
+    top.add_argument("--graphs", action="store_true", help="ours as CUDA graphs (on a GPU)")
     top.add_argument("--width", type=positive, default=steps.WIDTH, metavar="N",
                      help=f"of the authors' networks (theirs: {steps.WIDTH}); less to try it out")
     top.add_argument("--quality", action="store_true", help="time to quality instead of steps")

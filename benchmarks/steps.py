@@ -129,11 +129,13 @@ def clock(device):
     return time.perf_counter()
 
 
-def timed(row, method, batch, other=None, *, repeats=5, steps=1, device="cpu", precision="float32"):
+def timed(row, method, batch, other=None, *, repeats=5, steps=1, **how):
     """(ours, other's): lists of `repeats` numbers, seconds per step, measured in turn.
 
     other: does one step of a peer, or None. steps: how many steps each number is a mean of.
+    how: `fit`'s device, precision and graphs.
     """
+    device = how.get("device", "cpu")
     ours, others, began = [], [], None
 
     def turn(step, method, history):  # `fit` calls it before the first step, then after each turn
@@ -149,7 +151,7 @@ def timed(row, method, batch, other=None, *, repeats=5, steps=1, device="cpu", p
 
     every = steps * row.plays
     fit(method, Same(batch), (WARM + repeats) * every, callback=turn, callback_every=every,
-        device=device, precision=precision, progress=False, **row.settings)
+        progress=False, **how, **row.settings)
     return ours[WARM:], others[WARM + 1:]
 
 
@@ -173,12 +175,14 @@ def peak_memory(device):
     return most * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def memory_of_two_steps(row, other, device, precision):
-    """The peak in MB of a process that does two steps of `other`, or if it is None of ours."""
+def memory_of_two_steps(row, other, device="cpu", precision="float32", graphs=False):
+    """The peak in MB of a process that does two steps of `other`, or if it is None of ours.
+
+    With CUDA graphs it is some more steps, so that the graphs are recorded and replayed."""
     if other:
         other()
         other()
     else:
-        fit(built(row), Same(batch_of(row, device)), 2 * row.plays, device=device,
-            precision=precision, progress=False, **row.settings)
+        fit(built(row), Same(batch_of(row, device)), (2 + 5 * graphs) * row.plays, device=device,
+            precision=precision, graphs=graphs, progress=False, **row.settings)
     return peak_memory(device)

@@ -15,6 +15,7 @@ The laboratory around it:
     saving, state   atomic files; what a training state holds
     interrupts      signals, and two runs on one file
     parallel        many processes that are one run
+    graphs, ramps   a GPU that need not wait for Python
     official        the authors' released weights
     portable        a model in one file that says what it is
     data            packs and folders in, batches out

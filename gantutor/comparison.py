@@ -18,12 +18,13 @@ from gantutor.evaluate import held_out_pairs, textures
 from gantutor.evaluate.beyond import agreeing, beyond_the_panel, glasses
 from gantutor.evaluate.readers import reader, share_read
 from gantutor.losses import rare_detail_loss, softened, weighed_l1
-from gantutor.methods.common_space import CoGAN, late_ramp, shuffled_colours
+from gantutor.methods.common_space import CoGAN, shuffled_colours
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.dtn import DTN, Taught
 from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
+from gantutor.ramps import Ramped, late_ramp
 from gantutor.recipes import RECIPES, REMEDIES, common_space
 from gantutor.rows import Rung, constrained, fast, first_twelve, row
 from gantutor.saving import seed_everything
@@ -77,17 +78,19 @@ class Added(nn.Module):
         return self.method.discriminator_loss(batch)
 
 
-class WithShuffledColours(Added):
+class WithShuffledColours(Added, Ramped):
     """Any method, with the shuffling of `common_space.ShuffledColours`, with the same schedule."""
 
     def __init__(self, method, shuffle=REMEDIES["shuffle"]):
         super().__init__(method)
         self.shuffle = shuffle
 
+    def ramps(self):
+        return {"shuffle": self.shuffle * (1 - late_ramp(self.share, 0.25, 0.5))}
+
     def generator_loss(self, batch):
-        share = self.shuffle * (1 - late_ramp(self.share, 0.25, 0.5))
-        if share:
-            batch |= {name: shuffled_colours(batch[name], share) for name in "xy"}
+        if self.on("shuffle"):
+            batch |= {k: shuffled_colours(batch[k], self.ramp("shuffle")) for k in "xy"}
         return super().generator_loss(batch)
 
 
@@ -188,8 +191,7 @@ def cyclegan():
 
 def changing():
     """A CycleGAN whose generators add to their input, as those of the photographs do."""
-    G_xy, G_yx = (Drawer(skip=True) for _ in range(2))
-    return fast(CycleGAN(G_xy, G_yx, D(), D()))
+    return fast(CycleGAN(Drawer(skip=True), Drawer(skip=True), D(), D()))
 
 
 def direct():
@@ -279,15 +281,14 @@ PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5), seeds=3
           for name, make in BOTH.items()}
 FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
     ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
-    for name, make in (("all remedies", all_remedies),
-                       ("no shuffling", unshuffled))}
+    for name, make in (("all remedies", all_remedies), ("no shuffling", unshuffled))}
 SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3,
                                                             glasses)
            for share in (0.1, 0.5, 0.9) for name, make in BOTH.items()}
 FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
          for count in (25, 100, 400) for name, make in BOTH.items()}
 
-# What is chosen on validation: DTN's weights, and the reconstruction that keeps mouths.
+# Chosen on validation: DTN's weights, the reconstruction that keeps mouths.
 VALIDATION = AVATARS.on_validation()
 CHOSEN = {f"choose: DTN {const:g}, {tid:g}": compared(partial(dtn, True, const, tid), VALIDATION, 1,
                                                       steps=1000)
@@ -314,8 +315,7 @@ CHOSEN |= {f"choose: 64 px, {steps} steps": compared(
 MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
          for name, make in (
              ("CycleGAN", cyclegan), ("all remedies", all_remedies),
-             ("all remedies by rarity", by_rarity),
-             ("no shuffling", unshuffled))}
+             ("all remedies by rarity", by_rarity), ("no shuffling", unshuffled))}
 BEST = "registered, all remedies by rarity"
 MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="avatars_registered")
 MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),

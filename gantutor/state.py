@@ -61,10 +61,11 @@ class Run:
     """One training run. `half`: a step has begun and is not finished.
 
     every: after how many steps the numbers of `watch` are looked at. On a GPU a look waits until
-    all that was asked for is done, so there it is 10.
+    all that was asked for is done, so there it is 10. graphs: the `graphs.Graphs` that plays the
+    steps, or None. adam: how Adam is made for it.
     """
 
-    def __init__(self, method, data, settings, device):
+    def __init__(self, method, data, settings, device, adam=None):
         self.method, self.data, self.settings, self.device = method, data, settings, device
         self.precision, self.autocast = precision_of(device, settings["precision"])
         self.parameters = dict(zip(("generator", "discriminator"),
@@ -74,8 +75,12 @@ class Run:
                              "learn; `net.requires_grad_(True)` frees a network, and "
                              "`runs.load(name, frozen=False)` loads a method for fine-tuning")
         rates = {"generator": settings["lr"], "discriminator": settings["lr_d"]}
-        self.optimisers = {player: torch.optim.Adam(p, rates[player], tuple(settings["betas"]))
+        if adam:  # a recorded step reads the rate on the device
+            rates = {player: torch.tensor(rate, device=device) for player, rate in rates.items()}
+        self.optimisers = {player: torch.optim.Adam(p, rates[player], tuple(settings["betas"]),
+                                                    **(adam or {}))
                            for player, p in self.parameters.items() if p}
+        self.graphs = None
         # One scale per player: the gradients of one must not stop the other.
         self.scalers = {player: torch.amp.GradScaler(torch.device(device).type, enabled=(
             self.precision == "float16")) for player in self.optimisers}
@@ -103,7 +108,7 @@ class Run:
         self.method.load_state_dict(state["method"])
         self.data.load_state_dict(state["data"])
         for player, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][player])
+            _load_adam(optimiser, state["optimisers"][player])
             if state["precision"] == self.precision:
                 self.scalers[player].load_state_dict(state["scalers"][player])
         self.step, self.seconds, self.parts = state["step"], state["seconds"], state["parts"]
@@ -111,6 +116,17 @@ class Run:
         self.history.clear()
         self.history.update(state["history"])
         set_random_state(state["random"])
+        if self.graphs:
+            self.graphs.forget()
+
+    def rate(self, player, factor):
+        """Sets a player's learning rate for this step: `factor` times its own."""
+        rate = self.settings["lr" if player == "generator" else "lr_d"] * factor
+        for group in self.optimisers[player].param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def watch(self, player, numbers):
         """Remembers {name: a number or a tensor of one} of this step for `first_bad`."""
@@ -175,6 +191,13 @@ class Run:
         if state["precision"] != self.precision:
             warnings.warn(f"{path}: was saved in {state['precision']}, goes on in "
                           f"{self.precision}, and not bit for bit", stacklevel=3)
+
+
+def _load_adam(optimiser, state):
+    """Loads Adam's averages. How it is made (for CUDA graphs or not) stays as it is here."""
+    groups = [saved | {k: v for k, v in own.items() if k != "params"} for saved, own in
+              zip(state["param_groups"], optimiser.param_groups, strict=True)]
+    optimiser.load_state_dict({"state": state["state"], "param_groups": groups})
 
 
 def _parameters(networks):

@@ -10,9 +10,10 @@ import torch
 from tqdm.auto import tqdm
 
 from gantutor import parallel
+from gantutor.graphs import prepared
 from gantutor.interrupts import alone, signals_wait, sigterm_exits
 from gantutor.saving import plain, random_state, require_writable, set_random_state, target
-from gantutor.state import Run, checked_settings, fingerprint, whole_number
+from gantutor.state import checked_settings, fingerprint, whole_number
 
 MOST_SKIPS = 20  # steps in a row that float16's scaler may skip before the run is stopped
 PATIENCE = 5  # seconds that a signal waits for a stopped run to be saved
@@ -48,13 +49,9 @@ def linear_decay(step, steps, decay_from=0.5):
 # ----------------------------------------------------------------- one step
 
 
-def _play(run, player, batch, factor):
+def _update(run, player, batch):
     """One optimiser step of one player; returns the named parts of its loss."""
     optimiser, parameters = run.optimisers[player], run.parameters[player]
-    if player == "discriminator" and not run.settings["decay_d"]:
-        factor = 1.0
-    for group in optimiser.param_groups:
-        group["lr"] = run.settings["lr" if player == "generator" else "lr_d"] * factor
     with run.autocast():
         total, parts = getattr(run.method, f"{player}_loss")(batch)
     optimiser.zero_grad(set_to_none=True)
@@ -75,6 +72,10 @@ def _play(run, player, batch, factor):
     return parts
 
 
+def _play(run, player, batch):
+    return run.graphs.play(player, batch) if run.graphs else _update(run, player, batch)
+
+
 def _require_finite(run):
     """Looks at all that was watched. TrainingDiverged names the first that is not finite."""
     found = parallel.first(run.first_bad())
@@ -85,11 +86,14 @@ def _require_finite(run):
 
 def _one_step(run):
     """Trains the generators with D frozen (its gradients are not needed), then trains D."""
-    settings = run.settings
+    settings, method = run.settings, run.method
     discriminator = [p for p in run.parameters["discriminator"] if p.requires_grad]
     factor = linear_decay(run.step, settings["steps"], settings["decay_from"])
-    if hasattr(run.method, "progress"):  # for methods whose terms start late
-        run.method.progress = run.step / settings["steps"]
+    for player in run.optimisers:
+        decays = player == "generator" or settings["decay_d"]
+        run.rate(player, factor if decays else 1.0)
+    if hasattr(method, "progress"):  # for methods whose terms start late
+        method.progress = run.step / settings["steps"]
     batch = run.data.next_batch()
     if not getattr(run.data, "divides", False):
         batch = {k: parallel.own_rows(v) for k, v in batch.items()}
@@ -99,12 +103,14 @@ def _one_step(run):
         for p in discriminator:
             p.requires_grad_(False)
         try:
-            run.parts = run.parts | _play(run, "generator", batch, factor)
+            run.parts = run.parts | _play(run, "generator", batch)
         finally:
             for p in discriminator:
                 p.requires_grad_(True)
     if discriminator:
-        run.parts = run.parts | _play(run, "discriminator", batch, factor)
+        if run.graphs and hasattr(method, "between"):
+            method.between(batch)
+        run.parts = run.parts | _play(run, "discriminator", batch)
     run.step += 1
     return count
 
@@ -129,6 +135,8 @@ def _call(callback, run):
         with signals_wait():
             set_random_state(state)
             _train_mode(run.method)
+            if run.graphs:
+                run.graphs.forget_if_moved()
 
 
 # ----------------------------------------------------------------- fit
@@ -136,7 +144,7 @@ def _call(callback, run):
 
 def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_from=0.5, decay_d=True,
         n_critic=1, device="cpu", precision="float32", save_path=None, save_every=200,
-        resume="state", callback=None, callback_every=50, progress=True):
+        resume="state", callback=None, callback_every=50, progress=True, graphs=False):
     """Trains `method` on `data` for `steps` steps and returns the `History` of its losses.
 
     After `gantutor.parallel.join` many processes do this together, each on its part of a batch.
@@ -155,6 +163,9 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     uninterrupted run.
     With resume="weights" a new run starts from the file's weights and overwrites the file. Its
     steps, learning rate and data may differ.
+    graphs: on a GPU, record the steps of both players as CUDA graphs and replay them, which spares
+    small networks the wait for Python (`gantutor.graphs`). Where it cannot be done, a line says why
+    and the run goes on without.
     callback(step, method, history): called first, every `callback_every` steps, and at the end.
 
     Raises TrainingDiverged if a loss, a gradient or a weight is not finite; ValueError for an
@@ -171,7 +182,7 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     if save_path is not None:
         parallel.from_first(lambda: require_writable(save_path))
     with alone(None if parallel.rank() else save_path), sigterm_exits():
-        run = Run(method.to(device), data, settings, device)
+        run = prepared(method, data, settings, device, _update, graphs)
         if save_path is not None:
             _go_on(run, save_path, resume)
         _train_mode(method)

@@ -13,14 +13,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from toys import (
-    METHODS,
     STEPS,
     Interrupt,
     Toy,
     assert_same,
-    batches_for,
     child,
     saved,
     stacks,
@@ -32,8 +29,6 @@ from toys import (
 
 from gantutor import runs, saving, state, training
 from gantutor.data import Unpaired
-from gantutor.losses import ImagePool
-from gantutor.own.average import Averaged
 from gantutor.training import TrainingDiverged, fit, linear_decay
 
 # ------------------------------------------------------- killed and resumed
@@ -306,8 +301,8 @@ def test_the_learning_rates_reach_both_optimisers(tmp_path, monkeypatch):
     seen = {"generator": [], "discriminator": []}
     play = training._play
 
-    def watched(run, player, batch, factor):
-        parts = play(run, player, batch, factor)
+    def watched(run, player, batch):
+        parts = play(run, player, batch)
         seen[player].append(run.optimisers[player].param_groups[0]["lr"])
         return parts
 
@@ -877,46 +872,6 @@ def test_ctrl_c_after_a_step_that_nobody_has_looked_at_saves_nothing_bad(tmp_pat
     with pytest.raises((KeyboardInterrupt, TrainingDiverged)):
         toy_fit(tmp_path / "s.pt", method, data, steps=20)
     assert saved(tmp_path / "s.pt")["step"] == 7
-
-
-class Watching(TorchDispatchMode):
-    """Notes what would make a GPU's host wait: a number that is read, a choice of rows by size."""
-
-    waits = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal")
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, function, types, arguments=(), named=None):
-        name = function.overloadpacket.__name__
-        if name in self.waits:
-            self.found.append(name)
-        return function(*arguments, **(named or {}))
-
-
-# What waits on purpose: masks of a joint data set choose rows; float16's scale is not tested here.
-WAITS = {"JointStarGAN"}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_no_step_of_a_method_waits_for_the_device(name, looked_at_seldom):
-    method = Averaged(METHODS[name]())
-    for net in method.modules():
-        if isinstance(net, ImagePool):
-            net.size = 0  # it draws on the host, about pictures that it does not read
-    run = state.Run(method, batches_for(name), state.checked_settings(
-        20, 1e-3, 1e-3, (0.5, 0.99), 0.5, True, 1, "float32"), "cpu")
-    with Watching() as watching:
-        for player in run.optimisers:
-            batch = run.data.next_batch()
-            total, parts = getattr(method, f"{player}_loss")(batch)
-            total.backward()
-            run.watch(player, {**parts, "total loss": total.detach()})
-    assert bool(watching.found) == (name in WAITS), watching.found
-    with Watching() as watching:
-        float(total.detach())
-    assert watching.found  # the test sees what it looks for
 
 
 def test_what_the_error_advises_can_be_done(tmp_path):

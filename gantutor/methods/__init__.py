@@ -3,14 +3,16 @@
 players()                  -> (generators, discriminators): two lists of networks
 generator_loss(batch)      -> (total, parts): the generators minimise `total`; called first
 discriminator_loss(batch)  -> (total, parts): the same for the discriminators, on the same batch
+between(batch)             what the host does before D's step, such as a pool; optional
 translate(x)               -> the translation of x into Y; with codes: translate(x, code)
 back(y)                    -> the way back, where there is one; the panel then has a "cycle L1"
 ships                      the names of the networks that a checkpoint holds
 
 `batch` is {"x": (N, 3, H, W), "y": (N, 3, H, W)} in [-1, 1], a new dict every step. generator_loss
 stores its translations in it ("fake_y"). discriminator_loss uses these, or makes new ones. `parts`
-is a dict of detached terms. A method whose terms start late has an attribute `progress`: `fit` sets
-it to the share of the run that is over. The rest of the package knows only this interface.
+is a dict of detached terms. A method whose terms start late is `Ramped`, or has an attribute
+`progress`: `fit` sets it to the share of the run that is over. The rest of the package knows only
+this interface.
 """
 
 import torch

@@ -1,7 +1,5 @@
 """Projection to a common space: two auto-encoders, and four ways to make their codes agree."""
 
-import math
-
 import torch
 from torch import nn
 
@@ -19,14 +17,7 @@ from gantutor.losses import (
 )
 from gantutor.methods import critics_loss, detached, kept
 from gantutor.parallel import draw_rows
-
-
-def domain_ramp(p):
-    """2 / (1 + e^(-10 p)) - 1: from 0 to almost 1 while p goes from 0 to 1.
-
-    Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015, section 4.
-    """
-    return 2 / (1 + math.exp(-10 * p)) - 1
+from gantutor.ramps import Ramped, domain_ramp, late_ramp
 
 
 def shuffled_colours(images, share):
@@ -34,14 +25,11 @@ def shuffled_colours(images, share):
 
     images: (N, 3, H, W); returns the same shape. One of the six orders is the old one.
     """
-    orders = draw_rows(torch.rand, len(images), 3).argsort(1)
-    orders[draw_rows(torch.rand, len(images)) >= share] = torch.arange(3)
-    return images[torch.arange(len(images))[:, None], orders]
-
-
-def late_ramp(p, start=0.5, end=0.65):
-    """0 until p = start, 1 from p = end on, linear between them."""
-    return 1.0 if p >= end else max(0.0, (p - start) / (end - start))
+    count, device = len(images), images.device
+    orders = draw_rows(torch.rand, count, 3, device=device).argsort(1)
+    unchanged = draw_rows(torch.rand, count, device=device) >= share
+    orders = torch.where(unchanged[:, None], torch.arange(3, device=device), orders)
+    return images.gather(1, orders[:, :, None, None].expand_as(images))
 
 
 class VAEGAN(nn.Module):
@@ -179,7 +167,7 @@ class TwoAutoencoders(nn.Module):
         return total, parts
 
 
-class AlignedCodes(TwoAutoencoders):
+class AlignedCodes(Ramped, TwoAutoencoders):
     """`TwoAutoencoders` plus one term: D_z must not be able to tell E_x(x) from E_y(y).
 
     Lample et al., "Fader Networks", NeurIPS 2017, section 3.2, with the domain as the attribute.
@@ -188,14 +176,15 @@ class AlignedCodes(TwoAutoencoders):
     its batch itself, so in `fit(..., n_critic=2)` it trains twice per encoder step.
     """
 
-    progress = 1.0  # the share of the run that is over, set by `fit`; 1: every term at full weight
-
     def __init__(self, *coders, D_z, lambda_dom=2.0, **weights):
         super().__init__(*coders, **weights)
         self.D_z, self.lambda_dom = D_z, lambda_dom
 
     def players(self):
         return super().players()[0], [self.D_z]
+
+    def ramps(self):
+        return {"dom": self.lambda_dom * domain_ramp(self.progress)}
 
     def domain_loss(self, z_x, z_y):
         """The encoders' loss: low when D_z takes each code for one of the other domain."""
@@ -206,8 +195,7 @@ class AlignedCodes(TwoAutoencoders):
         if not self.lambda_dom:
             return total, parts
         dom = self.domain_loss(batch["z_x"], batch["z_y"])
-        return (total + self.lambda_dom * domain_ramp(self.progress) * dom,
-                parts | detached(dom=dom))
+        return total + self.ramp("dom") * dom, parts | detached(dom=dom)
 
     def discriminator_loss(self, batch):
         with torch.no_grad():
@@ -231,7 +219,7 @@ class ReversedCodes(AlignedCodes):
 
     def generator_loss(self, batch):
         total, parts = TwoAutoencoders.generator_loss(self, batch)
-        weight = self.lambda_dom * domain_ramp(self.progress)
+        weight = self.ramp("dom")
         dom = bce_discriminator_loss(self.D_z(gradient_reversal(batch["z_x"], weight)),
                                      self.D_z(gradient_reversal(batch["z_y"], weight)))
         return total + dom, parts | detached(dom=dom)
@@ -244,9 +232,7 @@ class CommonSpace(AlignedCodes):
     lambda_cyc  G_x(E_y(G_y(E_x(x)))) = x; same for y            Anoosheh et al., "ComboGAN", 2018
     lambda_sem  E_y(G_y(E_x(x))) = E_x(x); same for y            Royer et al., "XGAN", 2020
 
-    They start after half of the run (`late_ramp`), when the codes roughly agree. An early cycle
-    loss would keep a wrong permutation. late: other shares of the run; (0, 0) is at once. With
-    lambda_dom=0 the encoders ignore D_z. With a KL term, the cycle's codes pay it too (UNIT).
+    They start after half of the run, or as `late` says. A KL term holds for the cycle's codes, too.
     """
 
     def __init__(self, *coders, D_x, D_y, D_z, lambda_gan=0.0, lambda_cyc=0.0, lambda_sem=0.0,
@@ -259,14 +245,16 @@ class CommonSpace(AlignedCodes):
     def players(self):
         return super().players()[0], [self.D_z, self.D_x, self.D_y]
 
+    def ramps(self):
+        return super().ramps() | {"late": late_ramp(self.progress, *(self.late or ()))}
+
     def generator_loss(self, batch):
-        late = late_ramp(self.progress, *(self.late or ()))
         total, parts = super().generator_loss(batch)
-        if not late or not (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
-            return total, parts
-        batch["fake_x"], batch["fake_y"] = self.G_x(batch["z_y"]), self.G_y(batch["z_x"])
-        more, named = self.translated_loss(batch)
-        return total + late * more, parts | named
+        if self.on("late") and (self.lambda_gan or self.lambda_cyc or self.lambda_sem):
+            batch["fake_x"], batch["fake_y"] = self.G_x(batch["z_y"]), self.G_y(batch["z_x"])
+            more, named = self.translated_loss(batch)
+            total, parts = total + self.ramp("late") * more, parts | named
+        return total, parts
 
     def translated_loss(self, batch):
         """(total, parts) of the three terms: their weighted sum, and the terms by name."""
@@ -274,8 +262,8 @@ class CommonSpace(AlignedCodes):
         again_x, again_y = self.E_y(fake_y), self.E_x(fake_x)  # codes of the translated x and y
         terms, distance = {}, self.distance or cycle_consistency_loss
         if self.lambda_gan:
-            terms["gan"] = wgan_generator_loss(self.D_x(fake_x))
-            terms["gan"] = terms["gan"] + wgan_generator_loss(self.D_y(fake_y))
+            terms["gan"] = (wgan_generator_loss(self.D_x(fake_x))
+                            + wgan_generator_loss(self.D_y(fake_y)))
         if self.lambda_cyc:
             terms["cyc"] = (distance(x, self.G_x(self.code(again_x)))
                             + distance(y, self.G_y(self.code(again_y))))
@@ -289,7 +277,7 @@ class CommonSpace(AlignedCodes):
 
     def discriminator_loss(self, batch):
         total, parts = super().discriminator_loss(batch)
-        if not self.lambda_gan or not late_ramp(self.progress, *(self.late or ())):
+        if not self.lambda_gan or not self.on("late"):
             return total, parts  # D_x and D_y start with their term
         fake_x = kept(batch, "fake_x", lambda: self.G_x(self.code(self.E_y(batch["y"]))))
         fake_y = kept(batch, "fake_y", lambda: self.G_y(self.code(self.E_x(batch["x"]))))
@@ -312,10 +300,14 @@ class ShuffledColours(CommonSpace):
         super().__init__(*coders, **weights)
         self.shuffle = shuffle
 
+    def ramps(self):
+        return super().ramps() | {"shuffle": self.shuffle * (1 - late_ramp(self.progress, .25, .5))}
+
     def shuffled(self, batch):
         """The batch of this step: every image of X and of Y gets its own random channel order."""
-        share = self.shuffle * (1 - late_ramp(self.progress, 0.25, 0.5))
-        return {k: shuffled_colours(batch[k], share) for k in ("x", "y")} if share else batch
+        if not self.on("shuffle"):
+            return batch
+        return {k: shuffled_colours(batch[k], self.ramp("shuffle")) for k in ("x", "y")}
 
     def generator_loss(self, batch):
         return super().generator_loss(self.shuffled(batch))

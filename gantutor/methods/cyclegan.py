@@ -75,8 +75,13 @@ class CycleGAN(OneWayCycleGAN):
         return (kept(batch, "fake_x", lambda: self.G_yx(batch["y"])),
                 kept(batch, "fake_y", lambda: self.G_xy(batch["x"])))
 
-    def discriminator_loss(self, batch):
+    def between(self, batch):
         fake_x, fake_y = self.fakes(batch)
-        D_x = lsgan_discriminator_loss(self.D_x(batch["x"]), self.D_x(self.pool_x(fake_x)))
-        D_y = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(self.pool_y(fake_y)))
+        batch["shown_x"], batch["shown_y"] = self.pool_x(fake_x), self.pool_y(fake_y)
+
+    def discriminator_loss(self, batch):
+        if "shown_y" not in batch:
+            self.between(batch)
+        D_x = lsgan_discriminator_loss(self.D_x(batch["x"]), self.D_x(batch.pop("shown_x")))
+        D_y = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(batch.pop("shown_y")))
         return D_x + D_y, detached(D_x=D_x, D_y=D_y)

@@ -34,8 +34,13 @@ class Direct(nn.Module):
         adversarial = lsgan_generator_loss(self.D_y(batch["fake_y"]))
         return adversarial, detached(G_xy=adversarial)
 
-    def discriminator_loss(self, batch):
+    def between(self, batch):
+        """What D_y is shown: some translations are replaced by older ones."""
         fake_y = kept(batch, "fake_y", lambda: self.G_xy(batch["x"]))  # D's step must not train G
-        fake_y = self.pool_y(fake_y)  # some are replaced by older translations
-        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(fake_y))
+        batch["shown_y"] = self.pool_y(fake_y)
+
+    def discriminator_loss(self, batch):
+        if "shown_y" not in batch:
+            self.between(batch)
+        loss = lsgan_discriminator_loss(self.D_y(batch["y"]), self.D_y(batch.pop("shown_y")))
         return loss, detached(D_y=loss)

@@ -177,7 +177,7 @@ class StarGAN(nn.Module):
 
     def targets(self, code):
         code = whole_batch(code)
-        return own_rows(code[torch.randperm(len(code))])
+        return own_rows(code[torch.randperm(len(code), device=code.device)])
 
     def classification_loss(self, logits, code):
         return attribute_loss(logits, code)
@@ -223,7 +223,7 @@ class JointStarGAN(StarGAN):
         target = code.clone()
         for mask in code[:, -2:].T:
             (rows,) = mask.nonzero(as_tuple=True)
-            target[rows] = code[rows[torch.randperm(len(rows))]]
+            target[rows] = code[rows[torch.randperm(len(rows), device=rows.device)]]
         return own_rows(target)
 
     def classification_loss(self, logits, code):

@@ -70,6 +70,6 @@ class SupervisedEdits(nn.Module):
         x, y = batch["x"], batch["y"]
         error = (self.G(x, batch["code"]).float() - y).abs()
         changed = (x != y).any(1, keepdim=True).expand_as(x)
-        there, elsewhere = (error[part].sum() / part.sum().clamp_min(1)
+        there, elsewhere = ((error * part).sum() / part.sum().clamp_min(1)
                             for part in (changed, ~changed))
         return there + elsewhere, detached(changed=there, elsewhere=elsewhere)

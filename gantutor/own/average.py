@@ -40,6 +40,10 @@ class Averaged(nn.Module):
         self.update()  # with the weights that the step before has left
         return self.method.generator_loss(batch)
 
+    def between(self, batch):
+        if hasattr(self.method, "between"):
+            self.method.between(batch)
+
     def discriminator_loss(self, batch):
         return self.method.discriminator_loss(batch)
 

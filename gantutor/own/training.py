@@ -85,6 +85,8 @@ def add_command(commands):
                                                       "a CUDA GPU where there is one)")
     how.add_argument("--precision", choices=PRECISIONS, help="the networks' number type; auto: "
                      "half precision where the device is made for it")
+    how.add_argument("--graphs", action="store_true", help="on an NVIDIA GPU: start whole steps at "
+                     "once (CUDA graphs); where that cannot be, a line says why")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers")
     how.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True,
                      help="translate with a moving average of the generators' weights (default), "
@@ -148,7 +150,8 @@ def one_run(options, device):
             write_json(folder / RUN, run)
         print(f"{options.method} at {size} px, {asked['steps']} steps on {device}; "
               f"{folder / 'preview.png'} shows how far it is", flush=True)
-        return trained(method, batches, asked, found.settings, device, record)
+        return trained(method, batches, asked, found.settings | {"graphs": options.graphs}, device,
+                       record)
 
 
 def found_device(text):

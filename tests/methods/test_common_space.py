@@ -15,9 +15,8 @@ from gantutor.methods.common_space import (
     CoGAN,
     ReversedCodes,
     TwoAutoencoders,
-    domain_ramp,
-    late_ramp,
 )
+from gantutor.ramps import domain_ramp, late_ramp
 from gantutor.training import fit
 
 REMEDIES = ("lambda_dom", "lambda_cyc", "lambda_sem", "lambda_gan")
