@@ -97,7 +97,9 @@ def _one_step(run):
     batch = run.data.next_batch()
     if not getattr(run.data, "divides", False):
         batch = {k: parallel.own_rows(v) for k, v in batch.items()}
-    batch = {k: v.to(run.device) for k, v in batch.items()}
+    on_gpu = torch.device(run.device).type == "cuda"  # pinned memory: the host need not wait
+    batch = {k: (v.pin_memory() if on_gpu and not v.is_cuda else v).to(
+        run.device, non_blocking=on_gpu) for k, v in batch.items()}
     count = len(next(iter(batch.values()))) * parallel.count()
     if run.step % settings["n_critic"] == 0:
         for p in discriminator:
