@@ -165,9 +165,8 @@ def fit(method, data, steps, *, lr=1e-3, lr_d=None, betas=(0.5, 0.99), decay_fro
     uninterrupted run.
     With resume="weights" a new run starts from the file's weights and overwrites the file. Its
     steps, learning rate and data may differ.
-    graphs: on a GPU, record the steps of both players as CUDA graphs and replay them, which spares
-    small networks the wait for Python (`gantutor.graphs`). Where it cannot be done, a line says why
-    and the run goes on without.
+    graphs: on a GPU, record both players' steps as CUDA graphs, which spares small networks the
+    wait for Python (`gantutor.graphs`). Where that cannot be done, a line says why.
     callback(step, method, history): called first, every `callback_every` steps, and at the end.
 
     Raises TrainingDiverged if a loss, a gradient or a weight is not finite; ValueError for an

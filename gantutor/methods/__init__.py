@@ -10,9 +10,8 @@ ships                      the names of the networks that a checkpoint holds
 
 `batch` is {"x": (N, 3, H, W), "y": (N, 3, H, W)} in [-1, 1], a new dict every step. generator_loss
 stores its translations in it ("fake_y"). discriminator_loss uses these, or makes new ones. `parts`
-is a dict of detached terms. A method whose terms start late is `Ramped`, or has an attribute
-`progress`: `fit` sets it to the share of the run that is over. The rest of the package knows only
-this interface.
+is a dict of detached terms. A method whose terms start late is `ramps.Ramped`: `fit` sets its
+`progress` to the share of the run that is over. The rest of the package knows only this.
 """
 
 import torch

@@ -1,5 +1,7 @@
 """CycleGAN: a translation into Y must lead back to the x that it came from."""
 
+import torch
+
 from gantutor.losses import (
     ImagePool,
     cycle_consistency_loss,
@@ -45,7 +47,8 @@ class CycleGAN(OneWayCycleGAN):
     + |G_xy(G_yx(y)) - y| + lambda_idt (|G_xy(y) - y| + |G_yx(x) - x|)), all means.
 
     lambda_idt multiplies lambda_cyc, as in the authors' code (lambda_cyc=10, lambda_idt=0.5). With
-    0, the identity term and its two forward passes are left out.
+    0 it is left out. Otherwise x and y go through a generator in one batch, so it must not
+    normalise over batches.
     """
 
     def __init__(self, G_xy, G_yx, D_x, D_y, lambda_cyc=10.0, lambda_idt=0.0, pool_size=50):
@@ -57,7 +60,12 @@ class CycleGAN(OneWayCycleGAN):
 
     def generator_loss(self, batch):
         x, y = batch["x"], batch["y"]
-        batch["fake_y"], batch["fake_x"] = fake_y, fake_x = self.G_xy(x), self.G_yx(y)
+        if self.lambda_idt:
+            fake_y, same_y = self.G_xy(torch.cat([x, y])).split([len(x), len(y)])
+            fake_x, same_x = self.G_yx(torch.cat([y, x])).split([len(y), len(x)])
+        else:
+            fake_y, fake_x = self.G_xy(x), self.G_yx(y)
+        batch["fake_y"], batch["fake_x"] = fake_y, fake_x
         G_xy = lsgan_generator_loss(self.D_y(fake_y))
         G_yx = lsgan_generator_loss(self.D_x(fake_x))
         cycle_x = cycle_consistency_loss(x, self.G_yx(fake_y))
@@ -65,7 +73,7 @@ class CycleGAN(OneWayCycleGAN):
         total = G_xy + G_yx + self.lambda_cyc * (cycle_x + cycle_y)
         parts = detached(G_xy=G_xy, G_yx=G_yx, cycle_x=cycle_x, cycle_y=cycle_y)
         if self.lambda_idt:
-            identity = identity_loss(y, self.G_xy(y)) + identity_loss(x, self.G_yx(x))
+            identity = identity_loss(y, same_y) + identity_loss(x, same_x)
             total = total + self.lambda_cyc * self.lambda_idt * identity
             parts |= detached(identity=identity)
         return total, parts

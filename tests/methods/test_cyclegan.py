@@ -112,11 +112,12 @@ def test_identity_gives_each_generator_its_own_output_domain(batch):
     batch = {"x": torch.full((2, 3, 6, 8), -0.5), "y": torch.full((2, 3, 6, 8), 0.25)}
     _, parts = m.generator_loss(batch)
     assert parts["identity"] == 0  # the other way round it would be 0.75 twice
-    assert [s is batch["y"] for s in m.G_xy.seen] == [False, False, True]
-    assert [s is batch["x"] for s in m.G_yx.seen] == [False, False, True]
+    both = torch.cat([batch["x"], batch["y"]])
+    assert torch.equal(m.G_xy.seen[0], both) and torch.equal(m.G_yx.seen[0], both.flip(0))
+    assert len(m.G_xy.seen) == len(m.G_yx.seen) == 2  # x and y at once, then the way back
     m.lambda_idt, m.G_xy.seen = 0.0, []
     m.generator_loss(batch)
-    assert len(m.G_xy.seen) == 2  # no pass for a term that is off
+    assert len(m.G_xy.seen) == 2 and m.G_xy.seen[0] is batch["x"]  # no pass for a term that is off
 
 
 @pytest.mark.parametrize("make", ALL)
