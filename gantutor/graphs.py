@@ -120,6 +120,8 @@ class Graphs:
 
     def play(self, player, batch):
         """One step of a player on {name: tensor}; returns the named parts of its loss."""
+        if player == "discriminator" and hasattr(self.run.method, "between"):
+            self.run.method.between(batch)
         key = (player, *(module.on(name) for module, held in self.held for name in held),
                *((name, value.shape, value.dtype) for name, value in sorted(batch.items())))
         if key not in self.recorded:

@@ -110,8 +110,6 @@ def _one_step(run):
             for p in discriminator:
                 p.requires_grad_(True)
     if discriminator:
-        if run.graphs and hasattr(method, "between"):
-            method.between(batch)
         run.parts = run.parts | _play(run, "discriminator", batch)
     run.step += 1
     return count
