@@ -24,7 +24,7 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 # gantutor/__init__.py stands under all of them and imports `machine` alone. Its `load` imports
 # `portable` when somebody calls it.
 ORDER = ["saving", "interrupts", "parallel", "drawings", "losses", "models", "autoencoders", "vgg",
-         "ramps", "methods", "machine", "state", "graphs", "training", "official", "portable",
+         "ramps", "methods", "state", "machine", "graphs", "training", "official", "portable",
          "data", "evaluate", "rows", "recipes", "comparison", "runs", "faults", "show", "figures",
          "own", "widgets", "check", "pictures", "labs", "__main__"]
 COURSE = ["losses", "models", "autoencoders", "vgg", "methods", "training"]  # in reading order
