@@ -4,11 +4,12 @@ The line is not chosen by hand. It lies `SHARE` of the way from "do nothing" to 
 run that ships, on seed 0. Judging takes no time here: the clock stands still meanwhile.
 """
 
+import time
 from typing import NamedTuple
 
 from steps import clock
 
-from gantutor import comparison, recipes, runs
+from gantutor import comparison, recipes, rows, runs
 from gantutor.saving import seed_everything
 from gantutor.training import fit
 
@@ -106,3 +107,29 @@ def line(live, device="cpu", looks=LOOKS):
     said = "crossed the line" if crossed(value) else "did not cross it"
     return [live.name, live.number, *(f"{v:.3f}" for v in (nothing, shipped, mark, value)), step,
             live.steps, f"{seconds:.1f}", said]
+
+
+# ------------------------------------------------------------------ float32 against "auto"
+
+AUTO_HEAD = ("run", "steps", "float32, s", "as now, s", "ratio", "number", "float32", "as now",
+             "what")
+
+
+def whole(live, make, precision):
+    """(number at the end, processor seconds, type of numbers) of a whole run, seed 0."""
+    recipe, _ = recipe_and_panel(live.row)
+    seed_everything(0)
+    method, data = make(recipe), recipe.batches(recipe.batch_size, 0)
+    began = time.process_time()
+    history = fit(method, data, live.steps, lr=recipe.lr, precision=precision, progress=False,
+                  **recipe.settings)
+    seconds = time.process_time() - began
+    return recipe.judge(method.eval(), 0)[live.number], seconds, history.precision
+
+
+def auto_line(live):
+    """The line of the table for one live run: in float32, and as the notebook trains it now."""
+    before, slow, _ = whole(live, lambda recipe: recipe.make(), "float32")
+    now, quick, precision = whole(live, lambda recipe: rows.fast(recipe.make()), "auto")
+    return [live.name, live.steps, f"{slow:.0f}", f"{quick:.0f}", f"{quick / slow:.2f}",
+            live.number, f"{before:.3f}", f"{now:.3f}", precision]

@@ -5,6 +5,7 @@
     python benchmarks/speed.py --peer cyclegan=FOLDER              the authors' code beside ours
     python benchmarks/speed.py --device cuda --precision auto --graphs
     python benchmarks/speed.py --quality                           time to quality of the live runs
+    python benchmarks/speed.py --auto                              the live runs in float32, and now
 
 Time: milliseconds per step, the median of the repeats, then the fastest and the slowest. Ours and
 the peer's take turns. "ratio": the peer's median divided by ours, above 1 where ours is faster.
@@ -176,6 +177,8 @@ def parser():
     top.add_argument("--width", type=positive, default=steps.WIDTH, metavar="N",
                      help=f"of the authors' networks (theirs: {steps.WIDTH}); less to try it out")
     top.add_argument("--quality", action="store_true", help="time to quality instead of steps")
+    top.add_argument("--auto", action="store_true", help="every live run, whole, in float32 and as "
+                     "it trains now: seconds and panel")
     top.add_argument("--memory", choices=["ours", "peer"], help=argparse.SUPPRESS)
     return top
 
@@ -185,13 +188,16 @@ def main(arguments=None):
     options.steps = options.steps or (1 if options.device == "cpu" else 20)
     if options.threads:
         torch.set_num_threads(options.threads)
-    rows = chosen(quality.LIVE if options.quality else steps.rows(options.width), options.rows)
+    live = options.quality or options.auto
+    rows = chosen(quality.LIVE if live else steps.rows(options.width), options.rows)
     if options.memory:
         tell_memory(next(row for row in rows if row.name == options.rows[0]), options)
         return
     print("\n".join(machine_lines(options.device)), flush=True)
     if options.quality:
         print(table([quality.HEAD, *(quality.line(live, options.device) for live in rows)]))
+    elif options.auto:
+        print(table([quality.AUTO_HEAD, *map(quality.auto_line, rows)]))
     else:
         tell_steps(rows, options)
 

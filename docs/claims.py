@@ -255,8 +255,10 @@ def families():
     found = {step: [row(f"{step}, CycleGAN on x", ERROR), row(common, ERROR)]
              for step, common in (("palette", "palette, all remedies"),
                                   ("outline", "outline, all remedies"), ("full", "and shuffling"))}
+    kept = [row(f"palette, {name}", KEPT) for name in ("CycleGAN on x", "all remedies")]
     return ("error of a CycleGAN that changes x, and of a common space: " + "; ".join(
-        f"{step} {told(direct)}, {told(common)}" for step, (direct, common) in found.items()),
+        f"{step} {told(direct)}, {told(common)}" for step, (direct, common) in found.items())
+        + f". Kept at palette: {told(kept[0])}, {told(kept[1])}",
         beats(*found["palette"]) and beats(*reversed(found["full"])))
 
 

@@ -13,6 +13,7 @@ import steps
 import torch
 from toys import batches_for, generator
 
+from gantutor import state
 from gantutor.methods.supervised import Supervised
 from gantutor.rows import Recipe
 
@@ -271,6 +272,29 @@ def test_the_line_lies_between_do_nothing_and_what_ships(monkeypatch):
     monkeypatch.setattr(quality, "trained_until", lambda *_: (0.3, 8, 1.5))
     found = quality.line(quality.LIVE[0])
     assert len(found) == len(quality.HEAD) and found[-1] == "did not cross it"
+
+
+def test_a_live_run_in_float32_and_as_it_trains_now(monkeypatch, capsys):
+    seen = []
+
+    def fit(method, data, steps, precision, **rest):
+        until = time.process_time() + (0.2 if precision == "float32" else 0.05)
+        while time.process_time() < until:
+            pass
+        seen.append((steps, precision, method.weight.is_contiguous(
+            memory_format=torch.channels_last)))
+        return state.History()
+
+    monkeypatch.setattr(quality, "fit", fit)
+    recipe = Recipe(lambda *_: None, lambda: torch.nn.Conv2d(3, 3, 3),
+                    lambda method, seed: {"hidden-pair L1": 0.25}, 8, 1e-3, 4)
+    monkeypatch.setattr(quality, "recipe_and_panel", lambda name: (recipe, {}))
+    monkeypatch.setattr(quality, "LIVE", [quality.Live("00", "slow", "hidden-pair L1", 8, None)])
+    speed.main(["--auto"])
+    said = capsys.readouterr().out.splitlines()[-1].split()
+    assert said[:3] == ["00", "slow", "8"] and said[-3:] == ["0.250", "0.250", "float32"]
+    assert 0.15 < float(said[5]) < 0.45
+    assert seen == [(8, "float32", False), (8, "auto", True)]
 
 
 @pytest.mark.parametrize("live", quality.LIVE, ids=lambda live: live.name)

@@ -524,12 +524,32 @@ def test_08_glasses_are_drawn_as_often_as_in_y():
         assert middle(f"10% of Y with glasses, {name}", "taken off") > 0.7
 
 
-def test_08_the_two_families_cross_if_a_cyclegan_changes_its_input():
-    error = "hidden-pair L1"
-    assert middle("palette, CycleGAN on x", error) < 0.7 * middle("palette, all remedies", error)
-    assert middle("full, CycleGAN on x", error) > 2 * middle("and shuffling", error)
+def test_08_the_two_families_cross_in_content_and_hardly_in_error():
+    error, kept, on_x, common = ("hidden-pair L1", "content kept", "CycleGAN on x", "all remedies")
+    ratios = {}
+    for step in ("palette", "outline"):
+        pairs = list(zip(*(runs.measured(f"{step}, {name}") for name in (on_x, common)),
+                         strict=True))
+        assert len(pairs) == 3 and all(one[kept] > two[kept] for one, two in pairs)
+        ratios[step] = sorted(one[error] / two[error] for one, two in pairs)
+        assert all(one["by attribute"]["mouth"] > 0.95 and two["by attribute"]["mouth"] < 0.8
+                   for one, two in pairs)
+    assert ratios["palette"][0] < 0.55 and 0.9 < ratios["palette"][1] <= ratios["palette"][2] < 1.15
+    assert ratios["outline"][0] < 1 < ratios["outline"][1]
+    hair = sorted(found["by attribute"]["hair"] for found in runs.measured(f"palette, {on_x}"))
+    assert hair[1] < 0.7 and hair[2] > 0.95
+    assert middle(f"full, {on_x}", error) > 2 * middle("and shuffling", error)
+    assert middle(f"full, {on_x}", kept) < middle("and shuffling", kept) - 0.2
     nothing = runs.reference_panels("palette")["do nothing"][0][error]
-    assert middle("palette, CycleGAN", error) > 2 * nothing  # it renames the colours
+    assert all(found[error] > nothing for found in runs.measured("palette, CycleGAN"))
+
+
+def test_08_one_run_permutes_and_only_at_equal_frequencies():
+    permuted = {name: [evaluate.fates(found, AVATARS)["permuted"] for found in runs.measured(name)]
+                for name in comparison.FREQUENT}
+    assert sum(share > 0.1 for share in permuted["1000 faces, equal, no shuffling"]) == 1
+    assert all(share < 0.05 for name, shares in permuted.items() for share in shares
+               if name != "1000 faces, equal, no shuffling")
 
 
 def test_08_five_pairs_settle_a_cyclegans_names():
@@ -537,6 +557,10 @@ def test_08_five_pairs_settle_a_cyclegans_names():
     both, cycle, pairs = (middle(name, error) for name in (
         "CycleGAN, and 5 pairs", "CycleGAN", "5 pairs"))
     assert both < 0.5 * min(cycle, pairs)
+    errors = sorted(found[error] for found in runs.measured("CycleGAN, and 5 pairs"))
+    lookup = runs.reference_panels("avatars")["nearest training Y"][0][error]
+    assert len(errors) == 3 and errors[1] < 1.1 * middle("and shuffling", error)
+    assert abs(errors[2] - lookup) < 0.01
     assert middle("all remedies, and 5 pairs", error) > 0.8 * middle("and shuffling", error)
 
 
