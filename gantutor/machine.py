@@ -10,7 +10,7 @@ from pathlib import Path
 
 # What `seconds_a_step` gives on two quiet cores of the machine on which the notebooks' minutes were
 # measured (AVX-512, torch 2.14).
-REFERENCE = 0.18
+REFERENCE = 0.077
 MUCH = 1.5  # times as slow: several threads are then held up by somebody else's work
 
 

@@ -544,12 +544,16 @@ def test_08_the_two_families_cross_in_content_and_hardly_in_error():
     assert all(found[error] > nothing for found in runs.measured("palette, CycleGAN"))
 
 
-def test_08_one_run_permutes_and_only_at_equal_frequencies():
+def test_08_two_of_four_runs_permute_and_only_at_equal_frequencies():
     permuted = {name: [evaluate.fates(found, AVATARS)["permuted"] for found in runs.measured(name)]
                 for name in comparison.FREQUENT}
-    assert sum(share > 0.1 for share in permuted["1000 faces, equal, no shuffling"]) == 1
+    equal, unequal = (f"1000 faces, {how}, no shuffling" for how in ("equal", "unequal"))
+    assert len(permuted[equal]) == len(permuted[unequal]) == 4
+    assert [share > 0.05 for share in permuted[equal]] == [
+        found["by attribute"]["hair"] < 0.7 for found in runs.measured(equal)]
+    assert sum(share > 0.05 for share in permuted[equal]) == 2
     assert all(share < 0.05 for name, shares in permuted.items() for share in shares
-               if name != "1000 faces, equal, no shuffling")
+               if name != equal)
 
 
 def test_08_five_pairs_settle_a_cyclegans_names():
