@@ -72,11 +72,16 @@ def aim(live):
     return nothing, shipped, nothing + SHARE * (shipped - nothing)
 
 
-def trained_until(live, crossed, device="cpu", looks=LOOKS):
-    """(number, step, seconds) when crossed(number) is true, or at the end of the run."""
+def untrained(live, make=lambda recipe: recipe.make()):
+    """(recipe, method, its batches) of a live run before its first step, from seed 0."""
     recipe, _ = recipe_and_panel(live.row)
     seed_everything(0)
-    method, data = recipe.make(), recipe.batches(recipe.batch_size, 0)
+    return recipe, make(recipe), recipe.batches(recipe.batch_size, 0)
+
+
+def trained_until(live, crossed, device="cpu", looks=LOOKS):
+    """(number, step, seconds) when crossed(number) is true, or at the end of the run."""
+    recipe, method, data = untrained(live)
     seconds, began, found = 0.0, None, None
 
     def look(step, method, history):
@@ -115,11 +120,9 @@ AUTO_HEAD = ("run", "steps", "float32, s", "as now, s", "ratio", "number", "floa
              "what")
 
 
-def whole(live, make, precision):
+def whole(live, precision, **made):
     """(number at the end, processor seconds, type of numbers) of a whole run, seed 0."""
-    recipe, _ = recipe_and_panel(live.row)
-    seed_everything(0)
-    method, data = make(recipe), recipe.batches(recipe.batch_size, 0)
+    recipe, method, data = untrained(live, **made)
     began = time.process_time()
     history = fit(method, data, live.steps, lr=recipe.lr, precision=precision, progress=False,
                   **recipe.settings)
@@ -129,7 +132,7 @@ def whole(live, make, precision):
 
 def auto_line(live):
     """The line of the table for one live run: in float32, and as the notebook trains it now."""
-    before, slow, _ = whole(live, lambda recipe: recipe.make(), "float32")
-    now, quick, precision = whole(live, lambda recipe: rows.fast(recipe.make()), "auto")
+    before, slow, _ = whole(live, "float32")
+    now, quick, precision = whole(live, "auto", make=lambda recipe: rows.fast(recipe.make()))
     return [live.name, live.steps, f"{slow:.0f}", f"{quick:.0f}", f"{quick / slow:.2f}",
             live.number, f"{before:.3f}", f"{now:.3f}", precision]

@@ -175,10 +175,11 @@ def peak_memory(device):
     return most * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def memory_of_two_steps(row, other, device="cpu", precision="float32", graphs=False):
+def memory_of_two_steps(row, other, device, precision, graphs):
     """The peak in MB of a process that does two steps of `other`, or if it is None of ours.
 
-    With CUDA graphs it is some more steps, so that the graphs are recorded and replayed."""
+    With CUDA graphs it is some more steps, so that the graphs are recorded and replayed.
+    """
     if other:
         other()
         other()

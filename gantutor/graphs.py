@@ -38,7 +38,7 @@ def why_not(method, device, precision):
         found = inspect.getattr_static(module, "progress", None)  # a wrapper's is a property
         if isinstance(found, int | float) and not isinstance(module, Ramped):
             return (f"{type(module).__name__} reads `progress` itself; a method of "
-                    "`gantutor.methods.Ramped` gives its weights by name")
+                    "`gantutor.ramps.Ramped` gives its weights by name")
     return None
 
 

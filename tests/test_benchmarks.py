@@ -158,6 +158,15 @@ def test_a_bad_argument_is_named_with_what_was_expected(arguments, said, capsys)
     assert said in str(stop.value) + " ".join(capsys.readouterr().err.split())
 
 
+def test_graphs_are_asked_for_in_the_table_and_in_the_process_that_measures_memory(capfd):
+    speed.main([*SMALL, "--graphs"])
+    said = capfd.readouterr().out
+    assert "ours float32 as CUDA graphs" in said and "CUDA graphs are off: they need a GPU" in said
+    asked = speed.parser().parse_args([*SMALL, "--graphs"])
+    assert steps.memory_of_two_steps(slow_row(0.001), None, "cpu", "float32", asked.graphs) > 0
+    assert capfd.readouterr().out.startswith("CUDA graphs are off")
+
+
 # ------------------------------------------------------------------ the clock
 
 

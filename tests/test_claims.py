@@ -541,6 +541,7 @@ def test_08_the_two_families_cross_in_content_and_hardly_in_error():
     assert middle(f"full, {on_x}", error) > 2 * middle("and shuffling", error)
     assert middle(f"full, {on_x}", kept) < middle("and shuffling", kept) - 0.2
     nothing = runs.reference_panels("palette")["do nothing"][0][error]
+    assert middle("palette, CycleGAN", error) > 2 * nothing  # it renames the colours
     assert all(found[error] > nothing for found in runs.measured("palette, CycleGAN"))
 
 

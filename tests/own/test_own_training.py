@@ -110,6 +110,12 @@ def test_a_run_leaves_a_folder_that_a_person_can_read(folders, capsys):
     assert "gantutor translate runs/direct_photos_ink" in capsys.readouterr().out
 
 
+def test_asked_for_graphs_it_says_why_there_are_none_and_trains(folders, capsys):
+    assert train("--graphs") == 0
+    assert "CUDA graphs are off: they need a GPU of CUDA" in capsys.readouterr().out
+    assert load_model(folders / "runs" / "direct_photos_ink").about["size"] == 16
+
+
 def test_the_same_command_again_trains_nothing_more(folders, capsys):
     train()
     run = folders / "runs" / "direct_photos_ink"
