@@ -17,8 +17,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor.data import avatars, faces, varied
-from gantutor.data.packs import load_sheet
+from gantutor import evaluate, runs
+from gantutor.data import AVATARS, avatars, faces, to_float, varied
+from gantutor.data.packs import Question, load_sheet
 from gantutor.data.photographs import PHOTOGRAPHS
 from gantutor.saving import data_folder, load_weights
 from gantutor.vgg import VGG16Features
@@ -226,3 +227,31 @@ def test_build_reads_the_trunk_and_nothing_else(build, tmp_path):
     x = torch.rand(2, 3, 16, 8) * 2 - 1
     expected = trunk[:23]((((x + 1) / 2) - net.mean) / net.std)  # relu3_3
     torch.testing.assert_close(net(x), expected, rtol=2e-2, atol=2e-3)  # float16 on disk
+
+
+# ------------------------------------------------------------------ fresh people
+
+
+@pytest.fixture(scope="module")
+def fresh(build):
+    """600 people whom no part of the course has seen, as the shipped packs would draw them."""
+    seen = [avatars.records(part) for part in ("train_x", "train_y", "held_out", "validation")]
+    people = build.validation_records(torch.cat(seen).numpy(), seed=1)
+    x, y = (torch.from_numpy(build.draw_avatars(people, style, 32)).movedim(3, 1)
+            for style in ("pixel-art", "voxel-art"))
+    return x, to_float(y), torch.from_numpy(people).long()
+
+
+@redrawn
+@pytest.mark.parametrize("name", ["supervised", "cyclegan", "remedies", "registered"])
+def test_fresh_people_give_the_published_numbers(fresh, name):
+    x, y, people = fresh
+    pack = varied.REGISTERED if name == "registered" else AVATARS
+    if name == "registered":
+        sheets = (avatars.sheet(f"train_{domain}", 32) for domain in "xy")
+        x = varied.moved(x, *varied.registration(*sheets))
+    asked = [Question(to_float(x), y, people, people)]
+    for seed, published in enumerate(runs.shipped_panels(f"avatars_{name}")):
+        found = evaluate.panel(runs.load(f"avatars_{name}", seed).translate, pack, questions=asked)
+        for number in ("content kept", "translated right", "information kept", "hidden-pair L1"):
+            assert found[number] == pytest.approx(published[number], abs=0.03), (seed, number)
