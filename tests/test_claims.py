@@ -471,20 +471,24 @@ def test_07_shared_layers_and_D_z_carry_the_content_and_the_cycle_does_not():
     gains = {name: kept[name] - kept[before] for before, name in pairwise(kept)}
     assert max(gains, key=gains.get) == "and shared layers"
     assert gains["and D_z"] > 0.05
-    assert max(abs(gains["and semantic"]), abs(gains["and shuffling"])) < 0.06
+    assert abs(gains["and semantic"]) < 0.06 < gains["and shuffling"] < 0.1
     assert middle("and D_z", "invented") < 0.05 < middle("and shared layers", "invented")
 
 
 def test_07_shuffling_keeps_runs_from_exchanging_colours_in_a_common_space_and_not_in_a_cyclegan():
     hair = {name: [point["panel"]["by attribute"]["hair"] for point in runs.rung(name)]
             for name in ("and semantic", "and shuffling", "CycleGAN, shuffled")}
-    assert min(hair["and semantic"]) < 0.9 < max(hair["and semantic"])
+    assert sum(share < 0.7 for share in hair["and semantic"]) == 3 < len(hair["and semantic"])
     assert min(hair["and shuffling"]) > 0.9 and max(hair["CycleGAN, shuffled"]) < 0.5
+    assert sum(point["panel"]["by attribute"]["shirt"] < 0.7
+               for point in runs.rung("and shuffling")) == 1
     worst = {name: min(point["panel"]["content kept"] for point in runs.rung(name))
              for name in ("and D_z", "and semantic", "and shuffling")}
     assert worst["and shuffling"] > max(worst["and D_z"], worst["and semantic"])
-    assert middle("CycleGAN, shuffled", "content kept") < middle("CycleGAN", "content kept")
-    assert middle("CycleGAN, shuffled", "information kept") > middle("CycleGAN", "information kept")
+    kept = "content kept"
+    assert abs(middle("CycleGAN, shuffled", kept) - middle("CycleGAN", kept)) < 0.03
+    pairs = zip(runs.measured("CycleGAN, shuffled"), runs.measured("CycleGAN"), strict=True)
+    assert sum(one["information kept"] > two["information kept"] for one, two in pairs) == 4
 
 
 def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_asked():
@@ -498,17 +502,19 @@ def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_
     shown = [found["texture shown"] for found in runs.measured("texture, CycleGAN")]
     assert min(map(abs, shown)) > 0.3 and min(shown) < 0 < max(shown)  # one: bright is dark
     assert middle("texture, CycleGAN", "texture after the round trip") > 0.6
-    for cell, prices in (("cycle", 1), ("semantic", 2)):  # of two runs
-        pairs = zip(runs.measured(f"texture, {cell}, only Y redrawn"),
-                    runs.measured(f"texture, {cell}"), strict=True)
+    for cell, prices in (("cycle", 2), ("semantic", 3)):  # of three runs
+        pairs = list(zip(runs.measured(f"texture, {cell}, only Y redrawn"),
+                         runs.measured(f"texture, {cell}"), strict=True))
+        assert all(one["content kept"] < two["content kept"] for one, two in pairs)
         assert sum(one["hidden-pair L1"] > two["hidden-pair L1"] for one, two in pairs) == prices
 
 
-def test_07_dtn_gains_with_what_f_reads_and_a_teacher_does_more_but_settles_no_names():
-    rows = ["DTN, f taught X", "DTN, f taught rough X", "DTN, f taught X and Y", "XGAN's teacher"]
-    kept, reads = ([middle(name, key) for name in names] for key, names in (
-        ("content kept", rows), ("f reads of y", rows[:3])))
+def test_07_dtn_gains_with_what_f_reads_and_a_teacher_settles_no_names():
+    rows = ["DTN, f taught X", "DTN, f taught rough X", "DTN, f taught X and Y"]
+    kept, reads = ([middle(name, key) for name in rows]
+                   for key in ("content kept", "f reads of y"))
     assert kept == sorted(kept) and reads == sorted(reads)
+    assert kept[1] < middle("XGAN's teacher", "content kept")
     assert kept[0] > max(middle(name, "content kept") for name in ("direct", "CycleGAN"))
     hair = [point["panel"]["by attribute"]["hair"] for point in runs.rung("XGAN's teacher")]
     assert min(hair) < 0.6 and max(hair) > 0.9
@@ -541,8 +547,8 @@ def test_08_the_two_families_cross_in_content_and_hardly_in_error():
     assert middle(f"full, {on_x}", error) > 2 * middle("and shuffling", error)
     assert middle(f"full, {on_x}", kept) < middle("and shuffling", kept) - 0.2
     nothing = runs.reference_panels("palette")["do nothing"][0][error]
-    assert middle("palette, CycleGAN", error) > 2 * nothing  # it renames the colours
-    assert all(found[error] > nothing for found in runs.measured("palette, CycleGAN"))
+    # It renames the colours, in two of three runs.
+    assert sum(found[error] > nothing for found in runs.measured("palette, CycleGAN")) == 2
 
 
 def test_08_two_of_four_runs_permute_and_only_at_equal_frequencies():
