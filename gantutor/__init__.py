@@ -22,6 +22,7 @@ The laboratory around it:
     evaluate        the one panel; only this part opens the hidden pairs
     rows, recipes   the runs of the course as rows of a table
     runs            train, judge, store, load a row
+    added           what may be added to a method, for the comparison
     comparison      rows that differ in one thing, of which only the numbers are kept
     faults          trainings with one fault each
     show, drawings  pictures; the methods' data flow

@@ -12,21 +12,21 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from gantutor.added import Enlarged, WithPairs, WithShuffledColours
 from gantutor.autoencoders import Decoder, coders, decoder_stages
-from gantutor.data import AVATARS, to_float, varied
+from gantutor.data import AVATARS, varied
 from gantutor.evaluate import held_out_pairs, textures
 from gantutor.evaluate.beyond import agreeing, beyond_the_panel, glasses
 from gantutor.evaluate.readers import reader, share_read
 from gantutor.losses import rare_detail_loss, softened, weighed_l1
-from gantutor.methods.common_space import CoGAN, shuffled_colours
+from gantutor.methods.common_space import CoGAN
 from gantutor.methods.cyclegan import CycleGAN
 from gantutor.methods.direct import Direct
 from gantutor.methods.dtn import DTN, Taught
 from gantutor.methods.supervised import Supervised
 from gantutor.models import SmallDiscriminator, SmallGenerator
-from gantutor.ramps import Ramped, late_ramp
 from gantutor.recipes import RECIPES, REMEDIES, common_space
-from gantutor.rows import Rung, constrained, fast, first_twelve, row
+from gantutor.rows import Drawer64, Rung, constrained, fast, first_twelve, row
 from gantutor.saving import seed_everything
 from gantutor.vgg import vgg_features
 
@@ -41,72 +41,6 @@ def compared(make, pack=AVATARS, seeds=5, more=None, *, steps=STEPS, batch_size=
     """A `Rung` under the rules of this file."""
     return Rung(row(pack, make, steps, 1e-3, batch_size, **rest), seeds, more,
                 faces=first_twelve(pack))
-
-
-# ------------------------------------------------------------------ what may be added to any method
-
-
-class Added(nn.Module):
-    """A method with something added. Everything else is the method's own."""
-
-    share = 1.0  # of the run that is over, set by `fit`
-
-    def __init__(self, method):
-        super().__init__()
-        self.method = method
-
-    def __getattr__(self, name):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("method"), name)
-
-    @property
-    def progress(self):
-        return self.share
-
-    @progress.setter
-    def progress(self, share):
-        self.share = share
-        if hasattr(self.method, "progress"):
-            self.method.progress = share
-
-    def generator_loss(self, batch):
-        return self.method.generator_loss(batch)
-
-    def discriminator_loss(self, batch):
-        return self.method.discriminator_loss(batch)
-
-
-class WithShuffledColours(Added, Ramped):
-    """Any method, with the shuffling of `common_space.ShuffledColours`, with the same schedule."""
-
-    def __init__(self, method, shuffle=REMEDIES["shuffle"]):
-        super().__init__(method)
-        self.shuffle = shuffle
-
-    def ramps(self):
-        return {"shuffle": self.shuffle * (1 - late_ramp(self.share, 0.25, 0.5))}
-
-    def generator_loss(self, batch):
-        if self.on("shuffle"):
-            batch |= {k: shuffled_colours(batch[k], self.ramp("shuffle")) for k in "xy"}
-        return super().generator_loss(batch)
-
-
-class WithPairs(Added):
-    """Any method, and L1 on a few pairs (x, y), uint8 (N, 3, H, W), in every step."""
-
-    def __init__(self, method, x, y, weight=10.0):
-        super().__init__(method)
-        self.register_buffer("x", to_float(x))
-        self.register_buffer("y", to_float(y))
-        self.weight = weight
-
-    def generator_loss(self, batch):
-        total, parts = super().generator_loss(batch)
-        paired = F.l1_loss(self.method.translate(self.x).float(), self.y)
-        return total + self.weight * paired, parts | {"pairs": paired.detach()}
 
 
 # ------------------------------------------------------------------ a fixed network that reads X
@@ -311,6 +245,15 @@ CHOSEN |= {f"choose: 64 px, {steps} steps": compared(
     at_64, varied.REGISTERED.on_validation().at(64), 1, steps=steps)
     for steps in (STEPS, 2 * STEPS)}
 
+
+def enlarged():
+    """`by_rarity` at 32 px, and a network that draws its translations at 64 px."""
+    return fast(Enlarged(by_rarity()))
+
+
+CHOSEN["choose: 64 px, enlarged"] = compared(
+    enlarged, varied.REGISTERED.on_validation().at(64), 1)
+
 # X moved to where Y's faces lie (`varied.registration`): does likeness then tell more names?
 MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
          for name, make in (
@@ -320,6 +263,9 @@ BEST = "registered, all remedies by rarity"
 MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="avatars_registered")
 MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
                                    steps=2 * STEPS)._replace(faces=None)
+MOVED[f"{BEST}, enlarged"] = compared(enlarged, varied.REGISTERED.at(64))
+MOVED["registered, supervised, 64 px"] = compared(
+    lambda: fast(Supervised(Drawer64())), varied.REGISTERED.at(64), 3, steps=2 * STEPS, paired=True)
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(by_rarity, varied.frowning(share), 3)

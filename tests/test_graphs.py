@@ -20,7 +20,7 @@ from toys import (
 )
 
 from gantutor import graphs, parallel
-from gantutor.comparison import WithPairs, WithShuffledColours
+from gantutor.added import WithPairs, WithShuffledColours
 from gantutor.losses import ImagePool
 from gantutor.methods.direct import Direct
 from gantutor.own.average import Averaged

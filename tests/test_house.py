@@ -25,8 +25,8 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 # `portable` when somebody calls it.
 ORDER = ["saving", "interrupts", "parallel", "drawings", "losses", "models", "autoencoders", "vgg",
          "ramps", "methods", "state", "machine", "graphs", "training", "official", "portable",
-         "data", "evaluate", "rows", "recipes", "comparison", "runs", "faults", "show", "figures",
-         "own", "widgets", "check", "pictures", "labs", "__main__"]
+         "data", "evaluate", "rows", "recipes", "added", "comparison", "runs", "faults", "show",
+         "figures", "own", "widgets", "check", "pictures", "labs", "__main__"]
 COURSE = ["losses", "models", "autoencoders", "vgg", "methods", "training"]  # in reading order
 METHODS = ["direct", "perceptual", "cyclegan", "relatives", "stargan", "common_space", "dtn",
            "supervised"]
