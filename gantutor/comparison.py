@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gantutor.added import Enlarged, WithPairs, WithShuffledColours
+from gantutor.added import WithPairs, WithShuffledColours
 from gantutor.autoencoders import Decoder, coders, decoder_stages
 from gantutor.data import AVATARS, varied
 from gantutor.evaluate import held_out_pairs, textures
@@ -245,15 +245,6 @@ CHOSEN |= {f"choose: 64 px, {steps} steps": compared(
     at_64, varied.REGISTERED.on_validation().at(64), 1, steps=steps)
     for steps in (STEPS, 2 * STEPS)}
 
-
-def enlarged():
-    """`by_rarity` at 32 px, and a network that draws its translations at 64 px."""
-    return fast(Enlarged(by_rarity()))
-
-
-CHOSEN["choose: 64 px, enlarged"] = compared(
-    enlarged, varied.REGISTERED.on_validation().at(64), 1)
-
 # X moved to where Y's faces lie (`varied.registration`): does likeness then tell more names?
 MOVED = {f"registered, {name}": compared(make, varied.REGISTERED)
          for name, make in (
@@ -263,9 +254,9 @@ BEST = "registered, all remedies by rarity"
 MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="avatars_registered")
 MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
                                    steps=2 * STEPS)._replace(faces=None)
-MOVED[f"{BEST}, enlarged"] = compared(enlarged, varied.REGISTERED.at(64))
 MOVED["registered, supervised, 64 px"] = compared(
-    lambda: fast(Supervised(Drawer64())), varied.REGISTERED.at(64), 3, steps=2 * STEPS, paired=True)
+    lambda: fast(Supervised(Drawer64())), varied.REGISTERED.at(64), 3, steps=2 * STEPS,
+    paired=True)._replace(faces=None)
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(by_rarity, varied.frowning(share), 3)

@@ -617,6 +617,20 @@ def test_detail_alone_brings_a_mouth_into_the_code_under_the_wrong_name():
     assert panel["by attribute"]["mouth"] < 0.2
 
 
+def test_at_64_px_three_of_five_runs_reach_the_goal_and_two_exchange_two_values():
+    found = [point["panel"] for point in runs.rung("registered, all remedies by rarity, 64 px")]
+    reached = [panel for panel in found if panel["content kept"] >= 0.95]
+    others = [panel for panel in found if panel not in reached]
+    assert len(reached) == 3 and len(others) == 2
+    kept = [panel["content kept"] for panel in reached]
+    assert max(kept) - min(kept) <= 0.02 and min(p["translated right"] for p in reached) >= 0.93
+    for panel, name in zip(others, ("hair", "mouth"), strict=True):
+        assert panel["by attribute"][name] < 0.6 and panel["information by attribute"][name] > 0.9
+        assert min(right for key, right in panel["by attribute"].items() if key != name) > 0.9
+    for point in runs.rung("registered, all remedies by rarity"):
+        assert evaluate.fates(point["panel"], AVATARS)["permuted"] < 0.01
+
+
 def test_not_registered_a_mouth_by_rarity_is_lost_or_has_the_wrong_name_whatever_is_frequent():
     def mouths(share):
         return [(found["by attribute"]["mouth"], found["information by attribute"]["mouth"])
