@@ -20,8 +20,9 @@ LABELLED = [name for name in COMPARED if "DTN" in name or "teacher" in name]
 
 @pytest.fixture(autouse=True)
 def _untaught(monkeypatch):
-    """The readers learn for two steps only."""
+    """The readers, and what learns at 32 px before a run at 64, learn for two steps only."""
     monkeypatch.setattr(readers.reader, "__defaults__", (AVATARS, 2))
+    monkeypatch.setattr(comparison.on_small_codes, "__defaults__", (2,))
 
 
 def made(name):
@@ -46,7 +47,7 @@ def test_the_rules_of_fairness(name):
         (count for start, count in steps.items() if name.startswith(start)), STEPS)
     assert row.settings == {} and row.precision == "float32"
     count = sum(p.numel() for net in of_translation(made(name)) for p in net.parameters())
-    if "64 px" in name:
+    if "64 px" in name or "small codes" in name:
         return  # networks that draw four times as many pixels
     usual = sum(p.numel() for p in comparison.Drawer().parameters())
     assert count == pytest.approx(usual, rel=0.1)
@@ -187,3 +188,19 @@ def test_cogan_trains_and_is_judged():
 def test_varied_packs_train_unpaired():
     assert isinstance(varied.TEXTURED.unpaired(32, 2, 0), Unpaired)
     assert LABELLED  # rows whose method has read labels of X, to be marked in every table
+
+
+def test_on_small_codes_the_encoder_of_the_run_at_32_px_stays_as_it_was_and_the_rest_learns():
+    seed_everything(3)
+    method = comparison.on_small_codes()
+    encoder = {name: value.clone() for name, value in method.E_x.state_dict().items()}
+    decoder = next(method.G_y.parameters()).clone()
+    seed_everything(3)
+    small = comparison.by_rarity()
+    fit(small, varied.REGISTERED.unpaired(32, 16, 3), 2, lr=1e-3)
+    torch.testing.assert_close(encoder, small.E_x.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(method.E_y.state_dict(), encoder, rtol=0, atol=0)
+    fit(method, varied.REGISTERED.at(64).unpaired(64, 4, 0), 2, lr=1e-3)
+    torch.testing.assert_close(method.E_x.state_dict(), encoder, rtol=0, atol=0)
+    assert not torch.equal(next(method.G_y.parameters()), decoder)
+    assert method.translate(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
