@@ -215,6 +215,24 @@ def sentences(text):
         yield from re.split(end, " ".join(paragraph.split()))
 
 
+def thrown_away(source):
+    """Calls of `show` whose figure or table nobody sees: neither last in a cell nor displayed."""
+    body = ast.parse(source).body
+    return [ast.unparse(inner.value)[:60] for k, statement in enumerate(body)
+            for inner in ast.walk(statement)
+            if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call)
+            and ast.unparse(inner.value.func).startswith("show.")
+            and not (inner is statement and k == len(body) - 1)]
+
+
+@every_notebook
+def test_every_figure_and_table_that_is_made_is_shown(path):
+    assert thrown_away("show.grid(x)\nfor _ in y: show.bars(z)\ndisplay(show.grid(x))\nshow.over(y)"
+                       ) == ["show.grid(x)", "show.bars(z)"]
+    assert [found for _, cell in cells(path, "code") if cell["source"].lstrip()[:1] != "%"
+            for found in thrown_away(cell["source"])] == []
+
+
 @every_notebook
 def test_no_sentence_has_more_than_35_words(path):
     long = [(k, sentence) for k, cell in cells(path, "markdown")
