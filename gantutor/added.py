@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from gantutor.data import to_float
 from gantutor.methods.common_space import shuffled_colours
 from gantutor.ramps import Ramped, late_ramp
+from gantutor.recipes import REMEDIES
 
 
 class Added(nn.Module):
@@ -43,7 +44,7 @@ class Added(nn.Module):
 class WithShuffledColours(Added, Ramped):
     """Any method, with the shuffling of `common_space.ShuffledColours`, with the same schedule."""
 
-    def __init__(self, method, shuffle=0.5):
+    def __init__(self, method, shuffle=REMEDIES["shuffle"]):
         super().__init__(method)
         self.shuffle = shuffle
 

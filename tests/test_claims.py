@@ -577,13 +577,14 @@ def test_08_five_pairs_settle_a_cyclegans_names():
 
 def test_08_with_few_faces_the_lookup_is_nearer_and_beyond_400_the_runs_overlap():
     lookup = runs.reference_panels("avatars")["nearest training Y"][0]["hidden-pair L1"]
-    rows = {25: "25 faces, {}", 100: "100 faces, {}", 400: "400 faces, {}"}
-    error = {(name, count): [found["hidden-pair L1"] for found in runs.measured(row.format(name))]
-             for name in comparison.BOTH for count, row in rows.items()}
+    counts = (25, 100, 400)
+    error = {(name, count): [found["hidden-pair L1"]
+                             for found in runs.measured(f"{count} faces, {name}")]
+             for name in comparison.BOTH for count in counts}
     assert {len(found) for found in error.values()} == {3}
     worse = {row: sum(value > lookup for value in found) for row, found in error.items()}
-    assert [worse["all remedies", count] for count in rows] == [3, 1, 0]
-    assert [worse["CycleGAN", count] for count in rows] == [3, 3, 2]
+    assert [worse["all remedies", count] for count in counts] == [3, 1, 0]
+    assert [worse["CycleGAN", count] for count in counts] == [3, 3, 2]
     many = [found["hidden-pair L1"] for found in runs.measured("and shuffling")]
     assert min(error["all remedies", 400]) < max(many)
 
