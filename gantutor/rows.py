@@ -208,4 +208,6 @@ FURTHER = SWEEP | DEPTH | NEGATIVE | LONGER
 # Whose reference rows are kept: {name: (pack, the untrained network of its rows, splits)}.
 REFERENCED = {"retro": (RETRO, Medium, 5), "ink": (INK, Medium, 5), "avatars": (AVATARS, Drawer, 1)}
 REFERENCED |= {name: (pack, Medium, 5) for name, pack in DIAL.items() if name not in REFERENCED}
-REFERENCED |= {name: (pack, Drawer, 1) for name, pack in varied.RECOLOURED.items()}
+REFERENCED |= {name: (pack, Drawer, 1)
+               for name, pack in (varied.RECOLOURED | {"registered": varied.REGISTERED}).items()}
+REFERENCED["registered, 64 px"] = (varied.REGISTERED.at(64), Drawer64, 1)

@@ -17,6 +17,7 @@ from gantutor.recipes import (
     LADDER,
     LONGER,
     NEGATIVE,
+    PICTURED,
     RECIPES,
     SETTINGS,
     SHARING,
@@ -227,10 +228,14 @@ def test_the_longer_run_is_the_shipped_row_with_twice_the_steps():
 
 
 def test_whose_reference_rows_are_kept():
-    """Of every position of the photographs' dial in five splits, and of the avatars' three."""
+    """Of every position of the photographs' dial in five splits, of the avatars' three, and of
+    the moved avatars at both sizes."""
+    moved = {"registered": varied.REGISTERED, "registered, 64 px": varied.REGISTERED.at(64)}
     kept = {name: (pack, splits) for name, (pack, _, splits) in recipes.REFERENCED.items()}
     assert kept == {name: (pack, 5) for name, pack in DIAL.items()} | {
-        name: (pack, 1) for name, pack in ({"avatars": AVATARS} | varied.RECOLOURED).items()}
+        name: (pack, 1)
+        for name, pack in ({"avatars": AVATARS} | varied.RECOLOURED | moved).items()}
     for name, (_, untrained, _) in recipes.REFERENCED.items():  # as its pack's rows begin
-        beside = made("retro_cyclegan" if name in DIAL else "avatars_cyclegan").G_xy
+        beside = (PICTURED["CycleGAN, 64 px"].recipe.make() if name.endswith("64 px") else
+                  made("retro_cyclegan" if name in DIAL else "avatars_cyclegan")).G_xy
         assert str(untrained()) == str(beside)

@@ -2,6 +2,8 @@
 
 import builtins
 import errno
+import itertools
+import mmap
 import os
 import random
 import signal
@@ -9,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -223,22 +226,32 @@ def test_what_a_killed_run_was_writing_is_not_read_and_removed(tmp_path, share):
 KILLS, LENGTH = 50, 1500
 
 
-def run_to_the_end(path):
+def run_to_the_end(path, callback=None):
     torch.set_num_threads(1)
-    toy_fit(path, steps=LENGTH)
+    toy_fit(path, steps=LENGTH, callback=callback, callback_every=1)
 
 
-def killed_after(seconds, path):
-    """Runs in a process of its own; returns whether it was killed before it was done."""
+def killed_after(steps, path, writing):
+    """Runs in a process of its own, killed after so many steps: seconds depend on the machine.
+
+    writing: it is killed in the next moment when it writes. Returns whether it was killed before
+    it was done.
+    """
+    made = mmap.mmap(-1, 2)  # both processes see it
     process = os.fork()
     if process == 0:
-        code = 1
-        try:
-            run_to_the_end(path)
+        code, called = 1, itertools.count()
+        try:  # the first call is made before the first step
+            run_to_the_end(path, lambda *_: made.__setitem__(
+                slice(None), next(called).to_bytes(2, "big")))
             code = 0
         finally:
             os._exit(code)
-    time.sleep(seconds)
+    ended = partial(os.waitid, os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    while int.from_bytes(made[:], "big") < steps and not ended():
+        time.sleep(0.0005)
+    while writing and not any(path.parent.glob(".*.tmp")) and not ended():
+        pass
     os.kill(process, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     assert code in (0, -signal.SIGKILL)
@@ -249,17 +262,16 @@ def killed_after(seconds, path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork and no SIGKILL")
 def test_killed_fifty_times_at_random_it_ends_bit_for_bit_like_a_run_never_stopped(tmp_path):
     straight, stopped = tmp_path / "straight.pt", tmp_path / "cut" / "stopped.pt"
-    threads, began = torch.get_num_threads(), time.perf_counter()
+    threads = torch.get_num_threads()
     try:
         run_to_the_end(straight)
-        whole = time.perf_counter() - began
         draw, steps, kills = random.Random(0), [0], 0
         while kills < KILLS:
-            if killed_after(draw.uniform(0, whole / 40), stopped):
+            if killed_after(draw.randint(1, LENGTH // 40), stopped, draw.random() < 0.5):
                 kills += 1
                 steps.append(saved(stopped)["step"] if stopped.exists() else 0)
                 assert steps[-1] >= steps[-2]
-            else:  # done, because the machine has become faster: once more
+            else:  # done before it was killed: once more
                 assert_same(saved(straight), saved(stopped))
                 stopped.unlink()
                 steps.append(0)
