@@ -611,11 +611,21 @@ def test_registered_and_by_rarity_every_attribute_comes_across_in_every_seed():
     assert max(kept_of["hidden-pair L1"] for kept_of in panels) < 0.1
 
 
-def test_detail_alone_brings_a_mouth_into_the_code_under_the_wrong_name():
-    panel = next(point["panel"] for point in runs.rung("choose: mouth, detail 1")
-                 if point["seed"] == 0)
-    assert panel["information by attribute"]["mouth"] > 0.7
-    assert panel["by attribute"]["mouth"] < 0.2
+def test_detail_alone_brings_a_mouth_into_the_code_under_the_wrong_name_or_not_at_all():
+    found = runs.measured("choose: mouth, detail 1")
+    told = [panel["information by attribute"]["mouth"] for panel in found]
+    right = [panel["by attribute"]["mouth"] for panel in found]
+    assert len(found) == 2 and max(told) > 0.7 and max(right) < 0.5
+    assert right[told.index(max(told))] < 0.2
+
+
+def test_rarity_was_the_best_of_six_distances_on_validation():
+    tried = {name: runs.measured(name) for name in comparison.CHOSEN
+             if name.startswith("choose: mouth, registered, ")}
+    assert [len(found) for found in tried.values()] == [2] * 6
+    for seed in range(2):
+        assert min(tried, key=lambda name: tried[name][seed]["hidden-pair L1"]).endswith("rarity 1")
+    assert max(tried, key=lambda name: middle(name, "content kept")).endswith("rarity 1")
 
 
 def test_at_64_px_three_of_five_runs_reach_the_goal_and_two_exchange_two_values():
