@@ -475,6 +475,16 @@ def test_07_shared_layers_and_D_z_carry_the_content_and_the_cycle_does_not():
     assert middle("and D_z", "invented") < 0.05 < middle("and shared layers", "invented")
 
 
+def test_05_sharing_links_cogans_two_pictures_and_hardly_under_the_right_name():
+    apart, shared = (runs.measured(f"CoGAN, {count} shared") for count in (0, 2))
+    ahead = {count: [panel["pairs agree"] - panel["strangers agree"] for panel in found]
+             for count, found in ((0, apart), (2, shared))}
+    assert max(map(abs, ahead[0])) < 0.02 and len(shared) == 3
+    assert [gain > 0.05 for gain in ahead[2]] == [True, True, False] and max(ahead[2]) < 0.1
+    assert max(p["information"] for p in apart) < 0.05 < 0.25 < min(
+        p["information"] for p in shared)
+
+
 def test_07_shuffling_keeps_runs_from_exchanging_colours_in_a_common_space_and_not_in_a_cyclegan():
     hair = {name: [point["panel"]["by attribute"]["hair"] for point in runs.rung(name)]
             for name in ("and semantic", "and shuffling", "CycleGAN, shuffled")}
