@@ -276,6 +276,8 @@ MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="
 MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
                                    steps=2 * STEPS)._replace(faces=None)
 MOVED[f"{BEST}, on small codes"] = compared(on_small_codes, varied.REGISTERED.at(64))
+MOVED["registered, supervised"] = compared(supervised, varied.REGISTERED, 3,
+                                           paired=True)._replace(faces=None)
 MOVED["registered, supervised, 64 px"] = compared(
     lambda: fast(Supervised(Drawer64())), varied.REGISTERED.at(64), 3, steps=2 * STEPS,
     paired=True)._replace(faces=None)

@@ -510,9 +510,9 @@ def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_
         assert abs(middle(f"texture, {cell}, only Y redrawn", "texture shown")) < 0.2
     assert abs(middle("texture, DTN", "texture shown")) < 0.1
     shown = [found["texture shown"] for found in runs.measured("texture, CycleGAN")]
-    assert min(map(abs, shown)) > 0.3 and min(shown) < 0 < max(shown)  # one: bright is dark
+    assert min(map(abs, shown)) > 0.2 and sum(value < 0 for value in shown) == 1  # bright is dark
     assert middle("texture, CycleGAN", "texture after the round trip") > 0.6
-    for cell, prices in (("cycle", 2), ("semantic", 3)):  # of three runs
+    for cell, prices in (("cycle", 4), ("semantic", 5)):  # of five runs
         pairs = list(zip(runs.measured(f"texture, {cell}, only Y redrawn"),
                          runs.measured(f"texture, {cell}"), strict=True))
         assert all(one["content kept"] < two["content kept"] for one, two in pairs)
@@ -692,6 +692,19 @@ def test_registered_a_cyclegan_depends_on_luck():
                     for name in ("CycleGAN", "registered, CycleGAN"))
     assert sum(value < 0.6 * min(plain) for value in moved) == 2
     assert sum(value > max(plain) for value in moved) == 2 and len(moved) == 5
+
+
+def test_in_content_the_registered_row_is_level_with_all_pairs_and_a_ceiling_on_x_keeps_more():
+    kept = {name: [panel["content kept"] for panel in runs.measured(name)] for name in (
+        "20 pairs", "100 pairs", "and shuffling", "registered, all remedies by rarity",
+        "supervised", "registered, supervised", "full, supervised on x")}
+    best = kept["registered, all remedies by rarity"]
+    assert max(kept["20 pairs"]) < min(kept["and shuffling"])
+    assert max(kept["and shuffling"]) < min(kept["100 pairs"])
+    for ceiling in ("supervised", "registered, supervised"):
+        assert abs(np.median(kept[ceiling]) - np.median(best)) < 0.02
+        assert min(p["by attribute"]["mouth"] for p in runs.measured(ceiling)) < 0.9
+    assert max(best) < min(kept["full, supervised on x"])
 
 
 def test_more_pairs_are_nearer_and_the_unpaired_row_lies_between_twenty_and_a_hundred():
