@@ -510,7 +510,7 @@ def test_07_a_texture_stays_in_the_code_where_x_is_drawn_again_whatever_else_is_
         assert abs(middle(f"texture, {cell}, only Y redrawn", "texture shown")) < 0.2
     assert abs(middle("texture, DTN", "texture shown")) < 0.1
     shown = [found["texture shown"] for found in runs.measured("texture, CycleGAN")]
-    assert min(map(abs, shown)) > 0.2 and sum(value < 0 for value in shown) == 1  # bright is dark
+    assert min(map(abs, shown)) > 0.2 and sum(value < 0 for value in shown) == 2  # bright is dark
     assert middle("texture, CycleGAN", "texture after the round trip") > 0.6
     for cell, prices in (("cycle", 4), ("semantic", 5)):  # of five runs
         pairs = list(zip(runs.measured(f"texture, {cell}, only Y redrawn"),
@@ -561,14 +561,14 @@ def test_08_the_two_families_cross_in_content_and_hardly_in_error():
     assert sum(found[error] > nothing for found in runs.measured("palette, CycleGAN")) == 2
 
 
-def test_08_two_of_four_runs_permute_and_only_at_equal_frequencies():
+def test_08_three_of_five_runs_permute_and_only_at_equal_frequencies():
     permuted = {name: [evaluate.fates(found, AVATARS)["permuted"] for found in runs.measured(name)]
                 for name in comparison.FREQUENT}
-    equal, unequal = (f"1000 faces, {how}, no shuffling" for how in ("equal", "unequal"))
-    assert len(permuted[equal]) == len(permuted[unequal]) == 4
+    equal = "1000 faces, equal, no shuffling"
+    assert {len(shares) for shares in permuted.values()} == {5}
     assert [share > 0.05 for share in permuted[equal]] == [
         found["by attribute"]["hair"] < 0.7 for found in runs.measured(equal)]
-    assert sum(share > 0.05 for share in permuted[equal]) == 2
+    assert sum(share > 0.05 for share in permuted[equal]) == 3
     assert all(share < 0.05 for name, shares in permuted.items() for share in shares
                if name != equal)
 
