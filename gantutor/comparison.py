@@ -276,16 +276,17 @@ MOVED[BEST] = MOVED[BEST]._replace(recipe=RECIPES["avatars_registered"], ships="
 MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
                                    steps=2 * STEPS)._replace(faces=None)
 MOVED[f"{BEST}, on small codes"] = compared(on_small_codes, varied.REGISTERED.at(64))
-MOVED["registered, supervised"] = compared(supervised, varied.REGISTERED, 3,
-                                           paired=True)._replace(faces=None)
-MOVED["registered, supervised, 64 px"] = compared(
-    lambda: fast(Supervised(Drawer64())), varied.REGISTERED.at(64), 3, steps=2 * STEPS,
-    paired=True)._replace(faces=None)
+CEILINGS = {
+    "registered, supervised": compared(supervised, varied.REGISTERED, 3, paired=True),
+    "registered, supervised, 64 px": compared(lambda: fast(Supervised(Drawer64())),
+                                              varied.REGISTERED.at(64), 3, steps=2 * STEPS,
+                                              paired=True)}
 
 # Mouths in the code, not registered: which is which, where both are equally frequent or not?
 MOUTHS = {f"{share:.0%} frown, by rarity": compared(by_rarity, varied.frowning(share), 3)
           for share in (0.5, 0.7)}
 
-NUMBERS = CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER | MOUTHS  # no faces are kept
+# No faces are kept.
+NUMBERS = CHOSEN | DIALLED | PAIRS | FREQUENT | SHIFTED | FEWER | MOUTHS | CEILINGS
 COMPARED = METHODS | DRAWN | TEXTURES | MOVED | {
     name: rung._replace(faces=None) for name, rung in NUMBERS.items()}

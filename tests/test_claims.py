@@ -638,7 +638,7 @@ def test_rarity_was_the_best_of_six_distances_on_validation():
     assert max(tried, key=lambda name: middle(name, "content kept")).endswith("rarity 1")
 
 
-def test_at_64_px_three_of_five_runs_reach_the_goal_and_two_exchange_two_values():
+def test_at_64_px_three_of_five_runs_reach_the_goal_and_two_exchange_values():
     found = [point["panel"] for point in runs.rung("registered, all remedies by rarity, 64 px")]
     reached = [panel for panel in found if panel["content kept"] >= 0.95]
     others = [panel for panel in found if panel not in reached]
