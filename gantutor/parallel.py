@@ -6,6 +6,7 @@ So weights and random state stay the same everywhere, and N processes end where 
 Without `join`, or with one process, nothing here does anything.
 """
 
+import atexit
 import os
 from contextlib import contextmanager, nullcontext, redirect_stdout
 
@@ -33,7 +34,7 @@ def join(device="cpu"):
 
     "cuda" becomes the card of this process's number on its machine. Without torchrun, or alone,
     nothing happens. ValueError if fewer processes came than torchrun has announced, or if a
-    machine has fewer cards than processes.
+    machine has fewer cards than processes. At its end the process takes leave by itself.
     """
     asked = int(os.environ.get("WORLD_SIZE", 1))
     if asked == 1 or joined():
@@ -47,9 +48,17 @@ def join(device="cpu"):
         device = f"cuda:{place}"
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if on_gpu else "gloo")
+    # A message that is still under way when Python ends aborts the process (pytorch 179291).
+    atexit.register(leave)
     if count() != asked:
         raise ValueError(f"{asked} processes were announced, {count()} came")
     return device
+
+
+def leave():
+    """Waits for the messages under way and parts from the other processes."""
+    if joined():
+        distributed.destroy_process_group()
 
 
 @contextmanager
@@ -66,8 +75,7 @@ def together():
             raise SystemExit(1) from None
         raise
     finally:
-        if joined():
-            distributed.destroy_process_group()
+        leave()
 
 
 # ------------------------------------------------------------------ the rows of a batch

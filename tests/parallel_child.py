@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -65,6 +66,14 @@ def a_batch_that_cannot_be_divided(out):
         fit(*toy(), 3, progress=False)
     except ValueError as error:
         print(error)
+
+
+def process_0_ends_with_a_message_under_way(out):
+    if parallel.rank():
+        time.sleep(1)
+    message = torch.distributed.all_reduce(torch.ones(200_000), async_op=True)
+    if parallel.rank():
+        message.wait()
 
 
 torch.set_num_threads(1)

@@ -83,6 +83,12 @@ def test_a_batch_that_cannot_be_divided_is_refused(tmp_path):
         assert "cannot be divided among 3 processes" in said
 
 
+@pytest.mark.slow
+def test_a_process_that_ends_first_waits_for_its_messages(tmp_path):
+    for code, said in launched("process_0_ends_with_a_message_under_way", tmp_path):
+        assert code == 0, said
+
+
 def test_alone_nothing_is_cut_or_sent():
     stack = torch.arange(5.0)
     assert (parallel.count(), parallel.rank()) == (1, 0) and parallel.join("cpu") == "cpu"
