@@ -161,8 +161,9 @@ def mean_and_spread(panels, key):
 def panel_table(rows, keys=None, caption=""):
     """Displays a panel: {row name: one panel dict, or a list of them (seeds)}.
 
-    With several seeds a cell is their mean ± half the range. Columns default to every plain
-    number that some row has, in the panel's order.
+    With several seeds a cell is their mean ± half the range, and the row's name ends in brackets
+    with how many they are. Columns default to every plain number that some row has, in the panel's
+    order.
     """
     lists = {name: p if isinstance(p, list) else [p] for name, p in rows.items()}
     if keys is None:
@@ -171,9 +172,10 @@ def panel_table(rows, keys=None, caption=""):
     head = "".join(f"<th>{html.escape(k)}</th>" for k in ["", *keys])
     body = ""
     for name, panels in lists.items():
-        cells = "".join(f"<td style='text-align:right'>{number(mean_and_spread(panels, k))}</td>"
-                        for k in keys)
-        body += f"<tr><td style='text-align:left'>{html.escape(name)}</td>{cells}</tr>"
+        cells = "".join("<td style='text-align:right;white-space:nowrap'>"
+                        f"{number(mean_and_spread(panels, k))}</td>" for k in keys)
+        seeds = f" ({len(panels)})" if len(panels) > 1 else ""
+        body += f"<tr><td style='text-align:left'>{html.escape(name)}{seeds}</td>{cells}</tr>"
     note = f"<caption style='caption-side:bottom;text-align:left'>{html.escape(caption)}</caption>"
     return HTML(f"<table>{note if caption else ''}<thead><tr>{head}</tr></thead>"
                 f"<tbody>{body}</tbody></table>")

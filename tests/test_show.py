@@ -167,7 +167,7 @@ def test_a_table_has_a_row_a_method_and_a_column_a_number():
             "CycleGAN": [{"L1": 0.1, "KID": 2.0}, {"L1": 0.2, "KID": 4.0}]}
     table = show.panel_table(rows, caption="lower is better")
     assert cells(table) == [["", "L1", "KID"], ["do &lt;nothing&gt;", "0.500", "–"],
-                            ["CycleGAN", "0.150 ± 0.050", "3.000 ± 1.000"]]
+                            ["CycleGAN (2)", "0.150 ± 0.050", "3.000 ± 1.000"]]
     assert "lower is better</caption>" in table.data
     assert cells(show.panel_table(rows, keys=["KID"]))[0] == ["", "KID"]
 
