@@ -198,11 +198,11 @@ by_rarity = partial(all_remedies, distance=rare_detail_loss)
 BOTH = {"CycleGAN": cyclegan, "all remedies": all_remedies}  # one of each family
 # Notebook 08.
 ON_X = {"CycleGAN on x": changing, "supervised on x": lambda: fast(Supervised(Drawer(skip=True)))}
-DIALLED = {f"{step}, {name}": compared(make, pack, 3, paired="supervised" in name)
+DIALLED = {f"{step}, {name}": compared(make, pack, paired="supervised" in name)
            for step, pack in (varied.RECOLOURED | {"full": AVATARS}).items()
            for name, make in (BOTH | {"supervised": supervised} | ON_X).items()
            if step != "full" or name in ON_X}  # the others are those of METHODS
-PAIRS = {f"{count} pairs": compared(supervised, varied.few(count), 3, paired=True,
+PAIRS = {f"{count} pairs": compared(supervised, varied.few(count), paired=True,
                                     batch_size=min(count, 16))
          for count in (1, 5, 20, 100, 500)}
 
@@ -212,7 +212,7 @@ def with_pairs(make, count):
     return WithPairs(make(), stacks["x"], stacks["y"])
 
 
-PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5), seeds=3)
+PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5))
           for name, make in BOTH.items()}
 FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
     ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
@@ -277,7 +277,7 @@ MOVED[f"{BEST}, 64 px"] = compared(at_64, varied.REGISTERED.at(64),
                                    steps=2 * STEPS)._replace(faces=None)
 MOVED[f"{BEST}, on small codes"] = compared(on_small_codes, varied.REGISTERED.at(64))
 CEILINGS = {
-    "registered, supervised": compared(supervised, varied.REGISTERED, 3, paired=True),
+    "registered, supervised": compared(supervised, varied.REGISTERED, paired=True),
     "registered, supervised, 64 px": compared(lambda: fast(Supervised(Drawer64())),
                                               varied.REGISTERED.at(64), 3, steps=2 * STEPS,
                                               paired=True)}

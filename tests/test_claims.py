@@ -542,23 +542,28 @@ def test_08_glasses_are_drawn_as_often_as_in_y():
 
 def test_08_the_two_families_cross_in_content_and_hardly_in_error():
     error, kept, on_x, common = ("hidden-pair L1", "content kept", "CycleGAN on x", "all remedies")
-    ratios = {}
+    ratios, more = {}, {}
     for step in ("palette", "outline"):
         pairs = list(zip(*(runs.measured(f"{step}, {name}") for name in (on_x, common)),
                          strict=True))
-        assert len(pairs) == 3 and all(one[kept] > two[kept] for one, two in pairs)
+        assert len(pairs) == 5
+        more[step] = sum(one[kept] > two[kept] for one, two in pairs)
         ratios[step] = sorted(one[error] / two[error] for one, two in pairs)
         assert all(one["by attribute"]["mouth"] > 0.95 and two["by attribute"]["mouth"] < 0.8
                    for one, two in pairs)
-    assert ratios["palette"][0] < 0.55 and 0.9 < ratios["palette"][1] <= ratios["palette"][2] < 1.15
-    assert ratios["outline"][0] < 1 < ratios["outline"][1]
+    assert more == {"palette": 5, "outline": 4}
+    assert ratios["palette"][0] < 0.55
+    assert all(0.9 < found < 1.15 for found in ratios["palette"][1:])
+    assert sum(found > 1 for found in ratios["outline"]) == 3
     hair = sorted(found["by attribute"]["hair"] for found in runs.measured(f"palette, {on_x}"))
-    assert hair[1] < 0.7 and hair[2] > 0.95
+    assert hair[3] < 0.85 and hair[4] > 0.95
     assert middle(f"full, {on_x}", error) > 2 * middle("and shuffling", error)
     assert middle(f"full, {on_x}", kept) < middle("and shuffling", kept) - 0.2
     nothing = runs.reference_panels("palette")["do nothing"][0][error]
-    # It renames the colours, in two of three runs.
-    assert sum(found[error] > nothing for found in runs.measured("palette, CycleGAN")) == 2
+    # If it draws anew, it renames the colours in two of five runs; the others are as good.
+    anew = sorted(found[error] for found in runs.measured("palette, CycleGAN"))
+    assert anew[2] < 1.2 * max(found[error] for found in runs.measured(f"palette, {on_x}"))
+    assert anew[3] > nothing and anew[2] < nothing
 
 
 def test_08_three_of_five_runs_permute_and_only_at_equal_frequencies():
@@ -580,8 +585,9 @@ def test_08_five_pairs_settle_a_cyclegans_names():
     assert both < 0.5 * min(cycle, pairs)
     errors = sorted(found[error] for found in runs.measured("CycleGAN, and 5 pairs"))
     lookup = runs.reference_panels("avatars")["nearest training Y"][0][error]
-    assert len(errors) == 3 and errors[1] < 1.1 * middle("and shuffling", error)
-    assert abs(errors[2] - lookup) < 0.01
+    assert len(errors) == 5
+    assert errors[3] <= max(found[error] for found in runs.measured("and shuffling"))
+    assert abs(errors[4] - lookup) < 0.01
     assert middle("all remedies, and 5 pairs", error) > 0.8 * middle("and shuffling", error)
 
 
@@ -710,7 +716,7 @@ def test_in_content_the_registered_row_is_level_with_all_pairs_and_a_ceiling_on_
 def test_more_pairs_are_nearer_and_the_unpaired_row_lies_between_twenty_and_a_hundred():
     error = {count: [p["panel"]["hidden-pair L1"] for p in runs.rung(f"{count} pairs")]
              for count in (1, 5, 20, 100, 500)}
-    assert all(len(found) == 3 for found in error.values())
+    assert all(len(found) == 5 for found in error.values())
     middle = [np.median(found) for found in error.values()]
     assert middle == sorted(middle, reverse=True)
     unpaired = [[p["panel"] for p in runs.rung(name)] for name in (
