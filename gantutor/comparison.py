@@ -217,8 +217,8 @@ PAIRS |= {f"{name}, and 5 pairs": compared(partial(with_pairs, make, 5))
 FREQUENT = {f"{how}, {name}": compared(make, pack) for how, pack in (
     ("1000 faces, equal", varied.few(1000)), ("1000 faces, unequal", varied.UNEQUAL))
     for name, make in (("all remedies", all_remedies), ("no shuffling", unshuffled))}
-SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share), 3,
-                                                            glasses)
+SHIFTED = {f"{share:.0%} of Y with glasses, {name}": compared(make, varied.glasses_in_y(share),
+                                                            more=glasses)
            for share in (0.1, 0.5, 0.9) for name, make in BOTH.items()}
 FEWER = {f"{count} faces, {name}": compared(make, varied.few(count), 3)
          for count in (25, 100, 400) for name, make in BOTH.items()}

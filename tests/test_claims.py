@@ -535,9 +535,14 @@ def test_07_dtn_gains_with_what_f_reads_and_a_teacher_settles_no_names():
 
 def test_08_glasses_are_drawn_as_often_as_in_y():
     for name in comparison.BOTH:
-        assert middle(f"90% of Y with glasses, {name}", "invented") > 0.85
-        assert middle(f"10% of Y with glasses, {name}", "invented") < 0.05
-        assert middle(f"10% of Y with glasses, {name}", "taken off") > 0.7
+        few, half, many = (runs.measured(f"{share}% of Y with glasses, {name}")
+                           for share in (10, 50, 90))
+        assert len(few) == len(half) == len(many) == 5
+        assert min(found["invented"] for found in many) > 0.85
+        assert max(found["invented"] for found in few) < 0.05
+        assert min(found["taken off"] for found in few) > 0.7
+        if name == "all remedies":
+            assert sum(found["invented"] > 0 for found in half) == 2
 
 
 def test_08_the_two_families_cross_in_content_and_hardly_in_error():
